@@ -1,0 +1,236 @@
+"""The same rows as columns: one Polars schema a row type, and the hashes computed a column at a time.
+
+Everything between operators is such a frame. Columns whose name starts with `scores.` (Float64) come and go with the
+scorers; all others are fixed. `meta` and `tools` are canonical JSON text, so that the schema never depends on the data.
+Ids are those of `curation.conversation`, to the character (a test compares the two).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+import polars_hash  # noqa: F401  # registers the namespace `chash`: hashes that are stable across versions
+
+from curation.conversation import (
+    ID_LENGTH,
+    Answer,
+    AnyRow,
+    Candidates,
+    Conversation,
+    Message,
+    Preference,
+    Source,
+    canonical_json,
+)
+
+SCORES = "scores."
+"""Prefix of score columns: the score `words` is the column `scores.words`."""
+
+MESSAGE = pl.Struct({"role": pl.String, "content": pl.String, "extra": pl.String})
+MESSAGES = pl.List(MESSAGE)
+ANSWERS = pl.List(
+    pl.Struct({"content": pl.String, "policy": pl.String, "finished": pl.Boolean, "extra": pl.String})
+)
+SOURCE = pl.Struct(
+    {"dataset": pl.String, "file": pl.String, "digest": pl.String, "index": pl.Int64, "license": pl.String}
+)
+
+_HEAD: dict[str, Any] = {"id": pl.String}
+_TAIL: dict[str, Any] = {"source": SOURCE, "parent": pl.String, "split": pl.String, "meta": pl.String}
+SCHEMAS: dict[type, dict[str, Any]] = {
+    Conversation: {**_HEAD, "messages": MESSAGES, "tools": pl.String, "label": pl.Boolean, **_TAIL},
+    Candidates: {**_HEAD, "prompt": MESSAGES, "answers": ANSWERS, **_TAIL},
+    Preference: {
+        **_HEAD,
+        "prompt": MESSAGES,
+        "chosen": MESSAGES,
+        "rejected": MESSAGES,
+        "verdict": pl.String,
+        "weight": pl.Float64,
+        "decided_by": pl.String,
+        **_TAIL,
+    },
+}
+"""Row type -> its fixed columns. Add nothing to these between operators but `scores.*`."""
+
+
+def row_type(frame: pl.DataFrame) -> type:
+    """Which of the three row types a frame holds, by its columns."""
+    if "messages" in frame.columns:
+        return Conversation
+    return Candidates if "answers" in frame.columns else Preference
+
+
+def score_columns(frame: pl.DataFrame) -> list[str]:
+    """The names of the score columns, sorted."""
+    return sorted(c for c in frame.columns if c.startswith(SCORES))
+
+
+def empty(kind: type) -> pl.DataFrame:
+    """A frame of this row type without rows."""
+    return pl.DataFrame(schema=SCHEMAS[kind])
+
+
+def to_frame(rows: Iterable[AnyRow], kind: type) -> pl.DataFrame:
+    """Rows of one type as a frame. A score that only some rows have is null in the others."""
+    records = [_record(row) for row in rows]
+    names = sorted({name for r in records for name in r if name.startswith(SCORES)})
+    schema = {**SCHEMAS[kind], **dict.fromkeys(names, pl.Float64)}
+    return pl.from_dicts(records, schema=schema) if records else pl.DataFrame(schema=schema)
+
+
+def _message(m: Message) -> dict[str, Any]:
+    return {"role": m.role, "content": m.content, "extra": m.extra}
+
+
+def _record(row: AnyRow) -> dict[str, Any]:
+    s = row.source
+    record: dict[str, Any] = {
+        "id": row.id,
+        "source": {
+            "dataset": s.dataset,
+            "file": s.file,
+            "digest": s.digest,
+            "index": s.index,
+            "license": s.license,
+        },
+        "parent": row.parent,
+        "split": row.split,
+        "meta": canonical_json(row.meta) if row.meta else None,
+        **{SCORES + name: value for name, value in row.scores.items()},
+    }
+    match row:
+        case Conversation():
+            record.update(messages=[_message(m) for m in row.messages], tools=row.tools, label=row.label)
+        case Candidates():
+            answers = [
+                {"content": a.content, "policy": a.policy, "finished": a.finished, "extra": a.extra}
+                for a in row.answers
+            ]
+            record.update(prompt=[_message(m) for m in row.prompt], answers=answers)
+        case Preference():
+            for name in ("prompt", "chosen", "rejected"):
+                record[name] = [_message(m) for m in getattr(row, name)]
+            record.update(verdict=row.verdict, weight=row.weight, decided_by=row.decided_by)
+    return record
+
+
+def to_rows(frame: pl.DataFrame) -> list[Any]:
+    """A frame as a list of `Conversation`, `Candidates` or `Preference`."""
+    kind = row_type(frame)
+    names = score_columns(frame)
+    return [_row(kind, record, names) for record in frame.iter_rows(named=True)]
+
+
+def _messages(records: Sequence[dict[str, Any]]) -> tuple[Message, ...]:
+    return tuple(Message(r["role"], r["content"], r["extra"]) for r in records)
+
+
+def _row(kind: type, r: dict[str, Any], score_names: list[str]) -> AnyRow:
+    shared: dict[str, Any] = {
+        "source": Source(**r["source"]),
+        "parent": r["parent"],
+        "split": r["split"],
+        "meta": json.loads(r["meta"]) if r["meta"] else {},
+        "scores": {n.removeprefix(SCORES): r[n] for n in score_names if r[n] is not None},
+    }
+    if kind is Conversation:
+        return Conversation(messages=_messages(r["messages"]), tools=r["tools"], label=r["label"], **shared)
+    if kind is Candidates:
+        answers = tuple(Answer(a["content"], a["policy"], a["finished"], a["extra"]) for a in r["answers"])
+        return Candidates(prompt=_messages(r["prompt"]), answers=answers, **shared)
+    return Preference(
+        prompt=_messages(r["prompt"]),
+        chosen=_messages(r["chosen"]),
+        rejected=_messages(r["rejected"]),
+        verdict=r["verdict"],
+        weight=r["weight"],
+        decided_by=r["decided_by"],
+        **shared,
+    )
+
+
+def netstring(text: pl.Expr) -> pl.Expr:
+    """`curation.conversation.netstring` of a column; null counts as the empty string."""
+    text = text.fill_null("")
+    return pl.concat_str(text.str.len_bytes().cast(pl.String), pl.lit(":"), text, pl.lit(","))
+
+
+def framed(column: str) -> pl.Expr:
+    """`curation.conversation.framed` of a column of messages (or answers)."""
+    e = pl.element().struct
+    answers = column == "answers"
+    role = pl.lit(_framed_role) if answers else netstring(e.field("role"))
+    body = pl.concat_str(role, netstring(e.field("content")), netstring(e.field("extra")))
+    return pl.col(column).list.eval(body).list.join("").fill_null("")
+
+
+_framed_role = "9:assistant,"
+
+
+def _sha256(text: pl.Expr) -> pl.Expr:
+    return text.chash.sha2_256()  # type: ignore[attr-defined,no-any-return]  # polars_hash registers `chash`
+
+
+def with_ids(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with `id` computed anew from its content."""
+    kind = row_type(frame)
+    if kind is Conversation:
+        parts = [framed("messages"), pl.col("tools")]
+    elif kind is Candidates:
+        parts = [framed("prompt"), framed("answers")]
+    else:
+        parts = [framed("prompt"), framed("chosen"), framed("rejected")]
+    text = pl.concat_str([netstring(p) for p in parts])
+    return frame.with_columns(_sha256(text).str.slice(0, ID_LENGTH).alias("id"))
+
+
+def row_hashes(frame: pl.DataFrame) -> pl.Series:
+    """sha256 of the whole canonical row: everything but paths and data set names. One hex string a row."""
+    kind = row_type(frame)
+    source = pl.col("source").struct
+    parts = [
+        pl.col("id"),
+        source.field("digest"),
+        source.field("index").cast(pl.String),
+        source.field("license"),
+        *(pl.col(c) for c in ("parent", "split", "meta")),
+    ]
+    # Null and empty are different values of a field, and netstring() takes both for empty: say which.
+    nulls = [pl.col(c).is_null().cast(pl.Int8).cast(pl.String) for c in ("parent", "split", "meta")]
+    extra: list[pl.Expr] = []
+    bits: list[pl.Series] = []
+    if kind is Conversation:
+        extra = [pl.col("label").cast(pl.Int8).cast(pl.String)]
+    elif kind is Candidates:
+        e = pl.element().struct
+        answer = pl.concat_str(
+            netstring(e.field("policy")), netstring(e.field("finished").cast(pl.Int8).cast(pl.String))
+        )
+        extra = [pl.col("answers").list.eval(answer).list.join("")]
+    else:
+        extra = [pl.col("verdict"), pl.col("decided_by")]
+        bits.append(_bits(frame["weight"]))
+    for name in score_columns(frame):
+        if frame[name].null_count() < len(frame):  # a column nobody has a value in is no content
+            bits += [_bits(frame[name])]
+    named = [netstring(pl.lit(s.name)) + netstring(pl.lit(s)) for s in bits]
+    text = pl.concat_str([*(netstring(p) for p in parts + nulls + extra), *named])
+    return frame.select(_sha256(text).alias("hash"))["hash"]
+
+
+def _bits(values: pl.Series) -> pl.Series:
+    """The IEEE 754 bits of a float column as text: exact, and the same in every version of every library."""
+    numbers = values.fill_null(0.0).to_numpy().astype(np.float64) + 0.0  # + 0.0 makes -0.0 equal 0.0
+    text = pl.Series(values.name, numbers.view(np.int64)).cast(pl.String)
+    return pl.select(pl.when(values.is_null()).then(pl.lit("")).otherwise(text).alias(values.name)).to_series()
+
+
+def in_order(frame: pl.DataFrame) -> pl.DataFrame:
+    """Sorted by (id, origin): the one order in which rows are kept and handed to trainers."""
+    source = pl.col("source").struct
+    return frame.sort("id", source.field("digest"), source.field("index"))

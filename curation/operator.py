@@ -1,0 +1,219 @@
+"""The four things that can happen to a row, as base classes: `Mapper`, `Scorer`, `Filter`, `Selector`.
+
+An operator is its settings (frozen, typed, no unknown keys) plus one behaviour. Each behaviour can be written row by
+row, which is what a first version should do, or for a whole frame, which is what makes the built-in ones fast; the two
+must agree. No operator knows a store, an engine or a file of rows.
+
+On Conversations an operator sees the row. On Preferences and Candidates an operator that reads chats says `on:` which
+chat it means; operators that look at the pair or at the row as a whole (`identical_pair`, `split`, `random`, `keep`)
+list those row types in `rows` and need no `on`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from curation.conversation import AnyRow, Conversation
+from curation.errors import RecipeError
+from curation.registry import OPERATORS, Door, lookup
+
+if TYPE_CHECKING:
+    import polars as pl
+
+On = Literal["prompt", "chosen", "rejected", "reply"]
+RowKind = Literal["conversations", "candidates", "preferences"]
+
+
+class Settings(BaseModel):
+    """Frozen, typed, no unknown keys; the sentence under a field is its help and its schema text."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        arbitrary_types_allowed=True,
+        protected_namespaces=(),
+    )
+
+
+class Operator(Settings):
+    """What all operators share. Subclass one of the four below, and give `op` a literal name."""
+
+    revision: ClassVar[int] = 1
+    """Raised by hand when the class's meaning changes: caches made by the old meaning are then not used."""
+    rows: ClassVar[frozenset[str]] = frozenset({"conversations"})
+    """Row kinds it works on directly. One that lists `conversations` alone works on the others through `on`."""
+
+    op: str
+    """Name in recipes; a subclass makes it a `Literal` with a default."""
+    on: On | None = None
+    """Which chat of a preference or of candidates: `prompt` alone, or the prompt with the `chosen` answer, the
+    `rejected` one, or each `reply` (candidates). Not for conversations."""
+
+    @property
+    def title(self) -> str:
+        """Name for people: `length`, `length(chosen)`."""
+        return f"{self.op}({self.on})" if self.on else self.op
+
+    def prepare(self) -> None:
+        """Called once in each process before the first batch: load word lists, compile patterns, open models."""
+
+
+class Mapper(Operator):
+    """Edits rows, or splits them. Children name the row that they came from as `parent`."""
+
+    def map(self, row: Any) -> Sequence[Any]:
+        """The row unchanged (the same object), one edited copy, or several children. Never none: a `Filter` drops."""
+        raise NotImplementedError(f"{type(self).__name__} needs map() or map_frame()")
+
+    def map_frame(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """All rows at once; ids may be left stale, the engine computes them anew.
+
+        A frame that comes back with another number of rows must set `parent` on every child to the id of the row it
+        came from; rows that pass unchanged keep theirs.
+        """
+        from curation.frame import row_type, to_frame, to_rows
+
+        made: list[AnyRow] = []
+        for row in to_rows(frame):
+            out = self.map(row)
+            if not out:
+                raise RuntimeError(f"{self.op}: a mapper may not drop a row (id {row.id}); write a Filter")
+            made += out if len(out) == 1 else [child.with_(parent=row.id) for child in out]
+        return to_frame(made, row_type(frame))
+
+
+class Scorer(Operator):
+    """Adds a number to each row; never drops. The same class is a curation column, a reward and a metric."""
+
+    chunked: ClassVar[bool] = False
+    """True for models: scored once over the whole table in fixed chunks (sorted by length, then id), through the score
+    cache, so that batch size and engine cannot change a value."""
+    chunk_size: ClassVar[int] = 16
+    """Rows of one such chunk."""
+
+    as_: str | None = Field(None, alias="as")
+    """Name of the column; default: the operator's name, with `_chosen` and the like where `on` is set."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    @property
+    def column(self) -> str:
+        """The score's name, without the `scores.` prefix."""
+        name = self.op.rpartition("/")[2].rpartition(":")[2]
+        return self.as_ or (f"{name}_{self.on}" if self.on else name)
+
+    def score(self, conversations: list[Conversation]) -> list[float]:
+        """One finite number a conversation, in order. `conversation.meta` holds what came with the prompt."""
+        raise NotImplementedError(f"{type(self).__name__} needs score()")
+
+    def score_frame(self, frame: pl.DataFrame) -> pl.Series:
+        """The same numbers for a frame of conversations (Float64). Override for speed; a test must show equality."""
+        import polars as pl
+
+        from curation.frame import to_rows
+
+        return pl.Series("score", self.score(to_rows(frame)), dtype=pl.Float64)
+
+
+class Filter(Operator):
+    """Names the reason to drop a row, or none. One snake_case word, the same in ledger, column and test."""
+
+    def reason(self, row: Any) -> str | None:
+        """The word, or None to keep the row."""
+        raise NotImplementedError(f"{type(self).__name__} needs reason() or reasons()")
+
+    def reasons(self, frame: pl.DataFrame) -> pl.Series:
+        """One word or null a row (String)."""
+        import polars as pl
+
+        from curation.frame import to_rows
+
+        return pl.Series("reason", [self.reason(row) for row in to_rows(frame)], dtype=pl.String)
+
+
+class Selector(Operator):
+    """Decides over the whole table, of which it sees ids, keys and scores, never the text."""
+
+    rows: ClassVar[frozenset[str]] = frozenset({"conversations", "candidates", "preferences"})
+
+    def keys(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Columns computed batch by batch that `choose` will need: hashes, bands, the names of scores."""
+        return frame.select()
+
+    def choose(self, table: pl.DataFrame) -> pl.Series:
+        """One word or null a row, like `Filter.reasons`, for the whole table.
+
+        `table` has `id`, `origin` (String: digest and index), the columns of `keys`, in no promised order: a rule
+        that depends on order must sort by (id, origin) itself. Rows with equal ids are possible.
+        """
+        raise NotImplementedError(f"{type(self).__name__} needs choose()")
+
+
+class Plugin:
+    """Annotation for a field that holds a plugin written as `name` or `{name: {settings}}`.
+
+    `Annotated[Scorer, Plugin(OPERATORS, Scorer)]` accepts `words`, `{words: {...}}`, `my_pkg.ops:Shouting` or an
+    instance. Errors inside keep their place.
+    """
+
+    def __init__(self, door: Door, base: type[BaseModel]) -> None:
+        self.door, self.base = door, base
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self.parse,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda plugin: {plugin.op: plugin.model_dump(mode="json", exclude_defaults=True, exclude={"op"})}
+            ),
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: Any) -> dict[str, Any]:
+        return {"x-plugin": self.door.what}
+
+    def parse(self, value: Any) -> Any:
+        """The plugin that a recipe's value means.
+
+        Raises:
+            PydanticCustomError: `nested` carries the errors of the settings in its context, with their places.
+        """
+        if isinstance(value, self.base):
+            return value
+        if isinstance(value, str):
+            name, settings = value, {}
+        elif isinstance(value, dict) and len(value) == 1:
+            name, settings = next(iter(value.items()))
+            settings = {} if settings is None else settings
+        else:
+            what = self.door.what
+            raise PydanticCustomError("plugin", "an {what} is a name, or one name with its settings", {"what": what})
+        if not isinstance(name, str):
+            raise PydanticCustomError("plugin", "a name is text, got {got}", {"got": repr(name)})
+        try:
+            cls = lookup(self.door, name)
+        except RecipeError as error:
+            raise PydanticCustomError(
+                "plugin", "{text}", {"text": "; ".join(filter(None, (error.what, error.hint)))}
+            ) from None
+        if not issubclass(cls, self.base):
+            kind = self.base.__name__.lower()
+            raise PydanticCustomError("plugin", "{name} is no {kind}", {"name": repr(name), "kind": kind})
+        try:
+            if isinstance(settings, dict):
+                return cls.model_validate(settings)
+            return cls.model_validate(cls.shorthand(settings) if hasattr(cls, "shorthand") else settings)
+        except ValidationError as error:
+            problems = error.errors(include_url=False)
+            raise PydanticCustomError("nested", "{name} has wrong settings", {"name": name, "errors": problems}) from None
+
+
+def _plugin(base: type[Operator]) -> Plugin:
+    return Plugin(OPERATORS, base)
+
+
+OPERATOR_FIELD = _plugin(Operator)
+SCORER_FIELD = _plugin(Scorer)

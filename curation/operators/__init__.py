@@ -1,0 +1,1 @@
+BUILTIN: dict[str,str] = {"words":"curation.operators.words:Words"}

@@ -1,0 +1,115 @@
+"""A step turns typed artifacts into one typed artifact.
+
+It is its settings (frozen, typed) plus `run(room)`. The fields of type `Ref[Kind]` are the edges of the recipe, at any
+depth (a reward inside an operator is an edge too). The engine binds every pointer, hands over a `Room`, and publishes
+what lies in `room.out` when `run` returns; a step never sees a store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from pydantic import BeforeValidator
+
+from curation.artifact import Kind
+from curation.ledger import Ledger
+from curation.operator import Settings
+from curation.progress import SILENT, Progress
+from rlhf.recipe.profile import Profile
+
+if TYPE_CHECKING:
+    from curation.chat import AnswerCache
+    from curation.pipeline import ScoreCache
+
+
+class LabelLog(Protocol):
+    """Append-only human answers that outlive every key; see `rlhf.recipe.caches`."""
+
+    def append(self, answers: list[dict[str, Any]]) -> int: ...
+    def read(self, question: str) -> list[dict[str, Any]]: ...
+
+
+@dataclass
+class Room:
+    """All that a step may touch."""
+
+    work: Path
+    """Scratch that survives a kill: checkpoints, finished shards. The same folder when the step is tried again."""
+    out: Path
+    """Empty folder for the artifact. Its content is hashed and published when `run` returns `Done`."""
+    profile: Profile
+    name: str = "step"
+    """The step's name in the recipe, for messages."""
+    progress: Progress = SILENT
+    scores: ScoreCache | None = None
+    answers: AnswerCache | None = None
+    labels: LabelLog | None = None
+    labeling: Path | None = None
+    """Folder of the files that people fill in (file backend)."""
+    inputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Step name -> its manifest as plain JSON, for the steps that this one's Refs name: names, decided_by, metrics."""
+    warnings: list[str] = field(default_factory=list)
+
+    def warn(self, text: str) -> None:
+        """Said now and kept in the manifest."""
+        self.warnings.append(text)
+        self.progress.say(f"warning: {text}")
+
+
+@dataclass
+class Done:
+    """The step ended; `room.out` holds the artifact. All fields go into the manifest."""
+
+    ledger: Ledger | None = None
+    metrics: dict[str, Any] = field(default_factory=dict)
+    curves: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    examples: list[dict[str, Any]] = field(default_factory=list)
+    side: dict[str, Path] = field(default_factory=dict)
+    """Name -> folder with rows: `dropped`, `malformed`. Kept as artifacts of their own."""
+    decided_by: str | None = None
+    tokens: dict[str, int] = field(default_factory=dict)
+    usd: float = 0.0
+    numerics: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Waiting:
+    """People (or a batch job) must act first; the next `rlhf run` goes on."""
+
+    message: str
+    """`38 of 200 answered`."""
+    where: str
+    """The URL or file to go to."""
+
+
+ONE_OR_MORE = BeforeValidator(lambda value: value if isinstance(value, list | tuple) else [value])
+"""For fields that take one thing or a list: `data: Annotated[list[Ref[Conversations]], ONE_OR_MORE]`."""
+
+
+class Step(Settings):
+    """What all steps share. Subclasses give `step` a literal name and set the class variables."""
+
+    revision: ClassVar[int] = 1
+    """Raised by hand when the class's meaning changes."""
+    heavy: ClassVar[bool] = False
+    """True when it loads torch: run in a child process, so that its memory comes back."""
+    not_identity: ClassVar[frozenset[str]] = frozenset()
+    """Fields that change no artifact (`require`), left out of the key."""
+
+    step: str
+    """The type of the step."""
+
+    def makes(self) -> type[Kind]:
+        """The kind of the artifact, a function of the settings."""
+        raise NotImplementedError
+
+    def run(self, room: Room) -> Done | Waiting:
+        """Does the work. Must be able to go on from what it left in `room.work`."""
+        raise NotImplementedError
+
+    def advice(self) -> list[str]:
+        """Warnings that the settings alone justify; `rlhf check` prints them."""
+        return []
