@@ -26,10 +26,15 @@ if TYPE_CHECKING:
 
 
 class LabelLog(Protocol):
-    """Append-only human answers that outlive every key; see `rlhf.recipe.caches`."""
+    """Append-only human answers that outlive every key; see `rlhf.recipe.caches.Labels`."""
 
-    def append(self, answers: list[dict[str, Any]]) -> int: ...
-    def read(self, question: str) -> list[dict[str, Any]]: ...
+    def append(self, answers: list[dict[str, Any]]) -> int:
+        """Each names its `question`; returns how many were new. On the disk when it returns."""
+        ...
+
+    def read(self, question: str) -> list[dict[str, Any]]:
+        """All answers to a question, oldest first."""
+        ...
 
 
 @dataclass
@@ -52,6 +57,8 @@ class Room:
     inputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Step name -> its manifest as plain JSON, for the steps that this one's Refs name: names, decided_by, metrics."""
     warnings: list[str] = field(default_factory=list)
+    usd_left: float | None = None
+    """What the recipe's budget still allows for paid answers, in dollars; None: no bound."""
 
     def warn(self, text: str) -> None:
         """Said now and kept in the manifest."""
