@@ -1,0 +1,1 @@
+"""Language models as curation needs them: point at one, load it, let it answer, score text with it."""

@@ -1,0 +1,60 @@
+"""A micro model for the whole suite: a Llama of 2 layers, hidden 64, 512 tokens, that has seen a few sentences.
+
+`micro` is an artifact folder as the store keeps it (named by its digest, `lineage.json` inside); `micro_copy` is a copy
+of its own for a test that changes it.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+
+VERBS = "open close clean fix paint move lift fold wash pack read write send find plan cook".split()
+NOUNS = "door box car boat tent lamp book shirt map phone cake table garden fence wheel letter".split()
+HOW = ["with care", "by hand", "in the morning", "with a friend", "step by step", "at home"]
+ASK = ["How do I {v} the {n}?", "Tell me how to {v} the {n}.", "I want to {v} the {n}. What now?"]
+
+
+def micro_chats(count: int, seed: int = 0) -> list[list[dict[str, str]]]:
+    """Chats of one short question and one short answer, as the micro model knows them."""
+    rng = random.Random(seed)
+    chats = []
+    for _ in range(count):
+        v, n, how = rng.choice(VERBS), rng.choice(NOUNS), rng.choice(HOW)
+        answer = rng.choice(["Please {v} the {n} {how}.", "You {v} the {n} {how}."]).format(v=v, n=n, how=how)
+        if rng.random() < 0.3:
+            answer += f" Then check the {n} again and rest for a while."
+        ask = rng.choice(ASK).format(v=v, n=n)
+        chats.append([{"role": "user", "content": ask}, {"role": "assistant", "content": answer}])
+    return chats
+
+
+@pytest.fixture(scope="session")
+def micro(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the micro model, `.../artifacts/<digest>`. Read it only."""
+    import torch
+
+    from curation.artifact import Policy
+    from curation.models.lineage import Lineage
+    from curation.models.saving import save_model
+    from rlhf.recipe.identity import artifact_digest
+    from rlhf.training import pretrain
+
+    torch.set_num_threads(1)
+    chats = micro_chats(400)
+    tokenizer = pretrain.train_tokenizer((m["content"] for chat in chats for m in chat), 512)
+    rows = [tokenizer(tokenizer.apply_chat_template(chat, tokenize=False))["input_ids"] for chat in chats]
+    model = pretrain.new_llama(tokenizer, seed=0)
+    pretrain.train(model, rows, max_steps=80, pad=tokenizer.pad_token_id, seed=0)
+    raw = tmp_path_factory.mktemp("micro") / "artifacts" / "new"
+    save_model(raw, model, tokenizer, Lineage())
+    return raw.rename(raw.parent / artifact_digest(Policy, raw))
+
+
+@pytest.fixture
+def micro_copy(micro: Path, tmp_path: Path) -> Path:
+    """A copy of the micro model that a test may change."""
+    return Path(shutil.copytree(micro, tmp_path / "artifacts" / micro.name))
