@@ -247,7 +247,9 @@ def hash_folder(path: Path, hash_one: Callable[[Path], str] = hash_file) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def pointers(model: BaseModel, prefix: tuple[str | int, ...] = ()) -> list[tuple[tuple[str | int, ...], Bound, BaseModel]]:
+def pointers(
+    model: BaseModel, prefix: tuple[str | int, ...] = ()
+) -> list[tuple[tuple[str | int, ...], Bound, BaseModel]]:
     """Every pointer in a settings object, at any depth: (place, pointer, the settings object that owns it)."""
     found: list[tuple[tuple[str | int, ...], Bound, BaseModel]] = []
 

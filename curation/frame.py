@@ -32,9 +32,7 @@ SCORES = "scores."
 
 MESSAGE = pl.Struct({"role": pl.String, "content": pl.String, "extra": pl.String})
 MESSAGES = pl.List(MESSAGE)
-ANSWERS = pl.List(
-    pl.Struct({"content": pl.String, "policy": pl.String, "finished": pl.Boolean, "extra": pl.String})
-)
+ANSWERS = pl.List(pl.Struct({"content": pl.String, "policy": pl.String, "finished": pl.Boolean, "extra": pl.String}))
 SOURCE = pl.Struct(
     {"dataset": pl.String, "file": pl.String, "digest": pl.String, "index": pl.Int64, "license": pl.String}
 )

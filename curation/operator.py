@@ -208,7 +208,9 @@ class Plugin:
             return cls.model_validate(cls.shorthand(settings) if hasattr(cls, "shorthand") else settings)
         except ValidationError as error:
             problems = error.errors(include_url=False)
-            raise PydanticCustomError("nested", "{name} has wrong settings", {"name": name, "errors": problems}) from None
+            raise PydanticCustomError(
+                "nested", "{name} has wrong settings", {"name": name, "errors": problems}
+            ) from None
 
 
 def _plugin(base: type[Operator]) -> Plugin:

@@ -101,7 +101,7 @@ class Labels:
                 fcntl.flock(f, fcntl.LOCK_EX)
                 f.seek(0)
                 old = f.read()
-                known = set(old.decode("utf-8").split("\n"))
+                known = set(old.decode("utf-8", "replace").split("\n"))
                 lines = [json.dumps(a, sort_keys=True, ensure_ascii=False) for a in group]
                 new = [line for line in dict.fromkeys(lines) if line not in known]
                 torn = b"" if not old or old.endswith(b"\n") else b"\n"  # a kill in the middle of a line
@@ -117,7 +117,7 @@ class Labels:
         if not path.exists():
             return []
         answers = []
-        for line in path.read_text(encoding="utf-8").split("\n"):
+        for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
             try:
                 answers.append(json.loads(line))
             except ValueError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -101,7 +102,8 @@ class Recipe:
         Raises:
             RecipeError: anything in the file is wrong; all problems are named at once.
         """
-        loaded = load(str(path_or_name), sets=dict(set or {}), profile=profile)
+        changes = [f"{place}={json.dumps(value)}" for place, value in (set or {}).items()]
+        loaded = load(path_or_name, sets=changes, profile=profile)
         return cls(loaded, open_store(store, loaded.profile))
 
     def plan(self) -> list[planning.Planned]:

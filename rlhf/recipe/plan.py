@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from curation.artifact import Ref, Surroundings, bind, identity, pointers
+from curation.artifact import Surroundings, bind, identity
 from curation.errors import UserError
 from rlhf.recipe.identity import as_json, code_mark, step_key
 from rlhf.recipe.manifest import Manifest
@@ -42,44 +42,13 @@ class Planned:
         return self.manifest.output.digest if self.manifest else None
 
 
-def inputs_of(step: Step) -> list[str]:
-    """Names of the steps that a step's Refs point at, in order, each once."""
-    return list(dict.fromkeys(p.step for _, p, _ in pointers(step) if isinstance(p, Ref)))
-
-
-def in_run_order(steps: Mapping[str, Step]) -> list[str]:
-    """Names so that every step comes after its inputs; otherwise as in the file.
-
-    Raises:
-        ValueError: the steps form a cycle (the loader has said so before).
-    """
-    order: list[str] = []
-    under_way: set[str] = set()
-
-    def visit(name: str) -> None:
-        if name in order:
-            return
-        if name in under_way:
-            raise ValueError(f"the steps form a cycle through {name!r}")
-        under_way.add(name)
-        for source in inputs_of(steps[name]):
-            visit(source)
-        order.append(name)
-
-    for name in steps:
-        visit(name)
-    return order
-
-
 def bind_step(loaded: LoadedRecipe, store: Store, name: str, made: Mapping[str, Manifest]) -> Step:
     """The step with every pointer bound.
 
     Raises:
         UserError: a file that the settings name is missing; the error names the step.
     """
-    refs: dict[str, tuple[Path, str]] = {
-        n: (store.artifact(m.output.digest), m.output.digest) for n, m in made.items()
-    }
+    refs: dict[str, tuple[Path, str]] = {n: (store.artifact(m.output.digest), m.output.digest) for n, m in made.items()}
     try:
         return bind(loaded.steps[name], Surroundings(loaded.here, store.hash_file, refs))
     except UserError as error:
@@ -91,9 +60,9 @@ def plan(loaded: LoadedRecipe, store: Store) -> list[Planned]:
     before = previous_keys(store, loaded.name)
     made: dict[str, Manifest] = {}
     planned: list[Planned] = []
-    for name in in_run_order(loaded.steps):
+    for name in loaded.order:
         step = loaded.steps[name]
-        missing = [n for n in inputs_of(step) if n not in made]
+        missing = [n for n in loaded.needs(name) if n not in made]
         if missing:
             why = f"depends on what {', '.join(missing)} makes"
             planned.append(Planned(name, step, "unknown", why))
@@ -129,9 +98,7 @@ def differences(old: Any, new: Any, place: str = "") -> list[str]:
     """`learning_rate 0.0001 -> 0.0002` for each place at which two settings differ."""
     if isinstance(old, dict) and isinstance(new, dict):
         names = sorted({*old, *new})
-        return [
-            d for n in names for d in differences(old.get(n), new.get(n), f"{place}.{n}" if place else n)
-        ]
+        return [d for n in names for d in differences(old.get(n), new.get(n), f"{place}.{n}" if place else n)]
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         return [d for i, (a, b) in enumerate(zip(old, new, strict=True)) for d in differences(a, b, f"{place}.{i}")]
     if old == new:

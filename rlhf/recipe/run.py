@@ -10,19 +10,19 @@ from __future__ import annotations
 import dataclasses
 import platform
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from curation.artifact import Kind, identity, pointers
-from curation.errors import UserError
+from curation.errors import RecipeError, UserError, did_you_mean
 from curation.progress import SILENT, Progress
 from rlhf.recipe.child import Finished, Job
 from rlhf.recipe.identity import as_json, code_mark, step_key
 from rlhf.recipe.manifest import Manifest
-from rlhf.recipe.plan import bind_step, in_run_order, inputs_of
+from rlhf.recipe.plan import bind_step
 from rlhf.recipe.step import Step
 from rlhf.recipe.store import Store
 from rlhf.recipe.worker import Worker
@@ -98,36 +98,32 @@ class Choice:
     redo: frozenset[str] = frozenset()
     """Steps that run although they are done. No cache of scores, answers or labels is forgotten."""
 
-    def names(self, steps: Mapping[str, Step]) -> set[str]:
+    def names(self, loaded: LoadedRecipe) -> set[str]:
         """The names that may run; all others must be cached.
 
         Raises:
-            UserError: one of the names is no step.
+            RecipeError: one of the names is no step.
         """
+        steps = loaded.steps
         for name in filter(None, (self.only, self.from_, self.until, *self.redo)):
             if name not in steps:
-                from curation.errors import RecipeError, did_you_mean
-
                 raise RecipeError(f"there is no step {name!r}", hint=did_you_mean(name, steps))
         chosen = set(steps)
         if self.only:
             chosen &= {self.only}
         if self.from_:
-            chosen &= _after(self.from_, steps)
+            chosen &= _after(self.from_, loaded)
         if self.until:
-            chosen &= _before(self.until, steps)
+            chosen &= _before(self.until, loaded)
         return chosen
 
 
-def _before(name: str, steps: Mapping[str, Step]) -> set[str]:
-    found = {name}
-    for source in inputs_of(steps[name]):
-        found |= _before(source, steps)
-    return found
+def _before(name: str, loaded: LoadedRecipe) -> set[str]:
+    return {name}.union(*(_before(source, loaded) for source in loaded.needs(name)))
 
 
-def _after(name: str, steps: Mapping[str, Step]) -> set[str]:
-    return {other for other in steps if name in _before(other, steps)}
+def _after(name: str, loaded: LoadedRecipe) -> set[str]:
+    return {other for other in loaded.steps if name in _before(other, loaded)}
 
 
 def run(
@@ -166,14 +162,14 @@ class _Run:
         gate: Callable[[Step, Manifest], str | None],
     ) -> None:
         self.loaded, self.store, self.wait, self.listener, self.gate = loaded, store, wait, listener, gate
-        self.chosen, self.redo = choice.names(loaded.steps), choice.redo
+        self.chosen, self.redo = choice.names(loaded), choice.redo
         self.result = RunResult()
         self.began = time.time()
         self.stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(self.began)) + f"-{int(self.began * 1000) % 1000:03d}"
         self.usd = 0.0
 
     def go(self) -> RunResult:
-        order = [n for n in in_run_order(self.loaded.steps)]
+        order = list(self.loaded.order)
         self.listener.begin(order, self.loaded)
         with Worker() as worker:
             try:
@@ -201,7 +197,7 @@ class _Run:
     def one(self, name: str, worker: Worker) -> Outcome:
         """One step to its outcome."""
         step = self.loaded.steps[name]
-        for source in inputs_of(step):
+        for source in self.loaded.needs(name):
             before = self.result.outcomes[source]
             if before.state not in ("done", "cached"):
                 because = "waits for" if before.state in ("waiting", "skipped") else "stopped by"
@@ -225,7 +221,7 @@ class _Run:
             return Outcome("failed", over, "raise `budget` and run again: what was made stays", key=key, exit_code=1)
         self.listener.started(name)
         started = time.time()
-        inputs = {n: self.result.manifests[n].model_dump(mode="json") for n in inputs_of(bound)}
+        inputs = {n: self.result.manifests[n].model_dump(mode="json") for n in self.loaded.needs(name)}
         kind = self.loaded.kinds[name]
         job = Job(
             name,
@@ -316,7 +312,7 @@ class _Run:
                 "state": o.state,
                 "key": o.key,
                 "seconds": round(seconds, 2),
-                "depends_on": inputs_of(self.loaded.steps[name]),
+                "depends_on": list(self.loaded.needs(name)),
                 "message": o.message,
                 "hint": o.hint,
             }

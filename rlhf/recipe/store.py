@@ -100,7 +100,9 @@ class Store:
     def publish(self, kind: type[Kind], folder: Path) -> Made:
         """Moves a finished folder into the store under its digest. The same content a second time is dropped."""
         digest = artifact_digest(kind, folder)
-        made = Made(kind=kind.name, digest=digest, bytes=sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()))
+        made = Made(
+            kind=kind.name, digest=digest, bytes=sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+        )
         if issubclass(kind, Rows):
             from curation import table
 
