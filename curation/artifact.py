@@ -177,7 +177,7 @@ class Ref(Bound, Generic[K]):
 
     @classmethod
     def what(cls, kinds: tuple[Any, ...]) -> str:
-        names = " or ".join(k.name for k in kinds if isinstance(k, type))
+        names = " or ".join(k.name for k in kinds if isinstance(k, type) and issubclass(k, Kind))
         return f"the name of a step that makes {names or 'an artifact'}"
 
 
@@ -253,7 +253,7 @@ def pointers(
     """Every pointer in a settings object, at any depth: (place, pointer, the settings object that owns it)."""
     found: list[tuple[tuple[str | int, ...], Bound, BaseModel]] = []
 
-    def walk(value: Any, place: tuple[str | int, ...], owner: BaseModel) -> None:
+    def walk(value: Any, place: Location, owner: BaseModel) -> None:
         if isinstance(value, Bound):
             found.append((place, value, owner))
         elif isinstance(value, BaseModel):
@@ -266,7 +266,7 @@ def pointers(
             for key, item in value.items():
                 walk(item, (*place, key), owner)
 
-    walk(model, prefix, model)
+    walk(model, (), model)
     return found
 
 
@@ -328,7 +328,7 @@ def identity(model: BaseModel) -> dict[str, Any]:
             return value
         raise TypeError(f"{type(value).__name__} has no stable form: {value!r}")
 
-    left_out = getattr(type(model), "not_identity", frozenset())
+    left_out: frozenset[str] = getattr(type(model), "not_identity", frozenset())
     settings = {n: plain(getattr(model, n)) for n in sorted(type(model).model_fields) if n not in left_out}
     revision = getattr(type(model), "revision", None)
     return {**settings, "revision": revision} if isinstance(revision, int) else settings

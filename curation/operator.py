@@ -183,6 +183,8 @@ class Plugin:
         """
         if isinstance(value, self.base):
             return value
+        name: Any
+        settings: Any
         if isinstance(value, str):
             name, settings = value, {}
         elif isinstance(value, dict) and len(value) == 1:
