@@ -1,16 +1,64 @@
-"""A micro model for the whole suite: a Llama of 2 layers, hidden 64, 512 tokens, that has seen a few sentences.
+"""What the whole suite shares: which skips CI accepts, what starts first, and a micro model.
 
-`micro` is an artifact folder as the store keeps it (named by its digest, `lineage.json` inside); `micro_copy` is a copy
-of its own for a test that changes it.
+The model is a Llama of 2 layers, hidden 64, 512 tokens, that has seen a few sentences. `micro` is an artifact folder as
+the store keeps it (named by its digest, `lineage.json` inside); `micro_copy` is a copy of its own for a test that
+changes it.
 """
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 from pathlib import Path
 
 import pytest
+
+ALLOWED_SKIPS = ("needs a GPU",)
+"""Beginnings of the reasons for which a test may be skipped where CI is set; any other skip fails the run there."""
+
+
+class SkipPolicy:
+    """Collects skips and expected failures; where CI is set, one that is not allowed fails the run."""
+
+    def __init__(self) -> None:
+        self.unexpected: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.outcome == "skipped":
+            self.note(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.outcome == "skipped":
+            self.note(report)
+
+    def note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        reason = getattr(report, "wasxfail", None) or text.removeprefix("Skipped: ")
+        if not reason.startswith(ALLOWED_SKIPS):
+            self.unexpected.append(f"{report.nodeid}: {reason}")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.unexpected and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.unexpected:
+            terminalreporter.section("skips that CI does not accept", red=True)
+            for line in self.unexpected:
+                terminalreporter.line(line)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if os.environ.get("CI") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(SkipPolicy(), "skip-policy")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first, so that no worker is left alone with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("heavy") is None)
+
 
 VERBS = "open close clean fix paint move lift fold wash pack read write send find plan cook".split()
 NOUNS = "door box car boat tent lamp book shirt map phone cake table garden fence wheel letter".split()
