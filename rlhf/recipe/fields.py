@@ -1,0 +1,66 @@
+"""What a settings class takes, read off its annotations: used to explain mistakes, to document keys, to make the schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from curation.errors import RecipeError
+from curation.operator import Plugin
+from curation.registry import lookup
+
+
+def names(cls: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The keys that a user may write -> their fields (an alias stands for its field)."""
+    return {field.alias or name: field for name, field in cls.model_fields.items()}
+
+
+def inside(annotation: Any) -> Iterator[type[BaseModel] | Plugin]:
+    """The settings classes and plugin fields that an annotation holds, at any depth."""
+    if isinstance(annotation, Plugin):
+        yield annotation
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    else:
+        for arg in (*get_args(annotation), *getattr(annotation, "__metadata__", ())):
+            yield from inside(arg)
+
+
+def of_field(field: FieldInfo) -> list[type[BaseModel] | Plugin]:
+    """The same for a field, whose outer metadata pydantic keeps apart; a plugin comes before its class."""
+    plugins: list[type[BaseModel] | Plugin] = [m for m in field.metadata if isinstance(m, Plugin)]
+    found = [*plugins, *inside(field.annotation)]
+    return [x for x in found if isinstance(x, Plugin)] or found
+
+
+def at(cls: type[BaseModel], place: Sequence[str | int]) -> tuple[list[type[BaseModel] | Plugin], FieldInfo | None]:
+    """What the settings at a place may be, and the field that the place belongs to.
+
+    Places are pydantic's: list indices, map keys and union tags in them lead no further down.
+    """
+    here: list[type[BaseModel] | Plugin] = [cls]
+    field: FieldInfo | None = None
+    for part in place:
+        for model in here:
+            if isinstance(model, type) and part in (known := names(model)):
+                field = known[str(part)]
+                here = of_field(field)
+                break
+        else:
+            for plugin in here:
+                if isinstance(plugin, Plugin) and isinstance(part, str):
+                    try:
+                        here, field = [lookup(plugin.door, part)], None
+                    except RecipeError:
+                        continue
+                    break
+    return here, field
+
+
+def first_sentence(text: str | None) -> str:
+    """The first sentence of a field's or class's documentation, on one line."""
+    line = " ".join((text or "").split())
+    return line.partition(". ")[0].rstrip(".")
