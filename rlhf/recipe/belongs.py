@@ -58,7 +58,9 @@ def in_recipe(key: str, value: Any, known: dict[str, Any]) -> str:
     if key in ("model_name_or_path", "model_revision", "model"):
         return "the model belongs in `base:` at the top; `policy:` names the step that makes another one"
     if (place := profile_keys().get(key)) and key not in ("kind", "format", "folder", "model"):
-        return f"it says where and how fast, so it belongs in a profile: {_nested(place, value)}, given by --profile FILE"
+        return (
+            f"it says where and how fast, so it belongs in a profile: {_nested(place, value)}, given by --profile FILE"
+        )
     return did_you_mean(key, known)
 
 
@@ -109,8 +111,12 @@ def batch(settings: dict[str, Any]) -> tuple[str, str] | None:
     rows, times = settings.get(BATCH[0], 8), settings.get(BATCH[1], 1)  # 8 and 1 are the defaults of transformers
     if not (_count(rows) and _count(times)):
         return what, "write `global_batch_size: N`, the rows of one optimizer step"
-    product = f"{rows} x {times}" + ("" if len(written) > 1 else f"; {8 if BATCH[0] not in settings else 1} is the default")
-    line = f"write `global_batch_size: {rows * times}` ({product}; times the number of processes, if there were several)"
+    product = f"{rows} x {times}" + (
+        "" if len(written) > 1 else f"; {8 if BATCH[0] not in settings else 1} is the default"
+    )
+    line = (
+        f"write `global_batch_size: {rows * times}` ({product}; times the number of processes, if there were several)"
+    )
     if "global_batch_size" in settings:
         line = "remove it: global_batch_size is set"
     return what, f"{line}; what fits into memory goes into a profile: `training: {{{BATCH[0]}: {rows}}}`"

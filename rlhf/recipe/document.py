@@ -189,6 +189,9 @@ class _Composer:
             raise RecipeProblems(self.problems)
         return root
 
+    def next(self) -> Any:  # ruamel.yaml's events declare no attributes
+        return next(self.events)
+
     def complain(self, what: str, event: Any, hint: str = "") -> None:
         self.problems.append(Problem(what, _at(self.origin, event.start_mark), hint=hint))
 
@@ -210,7 +213,7 @@ class _Composer:
             self.anchors[event.anchor] = None
         if kind == "SequenceStartEvent":
             node = Node([], place)
-            while type(item := next(self.events)).__name__ != "SequenceEndEvent":
+            while type(item := self.next()).__name__ != "SequenceEndEvent":
                 self.add(node, self.node(item, depth + 1), event)
         elif kind == "MappingStartEvent":
             node = self.map(event, place, depth)
@@ -241,12 +244,12 @@ class _Composer:
     def map(self, event: Any, place: Place, depth: int) -> Node:
         node = Node({}, place)
         below: list[Node] = []
-        while type(key := next(self.events)).__name__ != "MappingEndEvent":
+        while type(key := self.next()).__name__ != "MappingEndEvent":
             if type(key).__name__ != "ScalarEvent":
                 raise self.stop("a name must be text, not a list, a map or an alias", key)
             if key.tag is not None:
                 self.complain(_refused(key.tag), key, "write the name without it")
-            child = self.node(next(self.events), depth + 1)
+            child = self.node(self.next(), depth + 1)
             if key.value == "<<" and key.style is None:
                 below += child.value if isinstance(child.value, list) else [child]
                 continue

@@ -39,9 +39,7 @@ def validated(
         return None, [Problem(error.what, place, dotted(path), error.hint)], set()
 
 
-def problems(
-    cls: type[BaseModel], errors: Sequence[Any], tree: Node, prefix: Path_, advice: Advice
-) -> list[Problem]:
+def problems(cls: type[BaseModel], errors: Sequence[Any], tree: Node, prefix: Path_, advice: Advice) -> list[Problem]:
     """One problem a place; the branches of a union that all failed become one sentence."""
     found: dict[tuple[Place, str], Problem] = {}
     for error in errors:
@@ -67,7 +65,9 @@ def _one(cls: type[BaseModel], error: Any, loc: Path_, tree: Node, prefix: Path_
     if kind == "extra_forbidden":
         place, path = located(tree, (*prefix, *loc))
         owners = [x for x in at(cls, loc[:-1])[0] if isinstance(x, type)]
-        return Problem(f"unknown key {loc[-1]!r}", place, dotted(path), advice(str(loc[-1]), value, (owners or [cls])[0]))
+        return Problem(
+            f"unknown key {loc[-1]!r}", place, dotted(path), advice(str(loc[-1]), value, (owners or [cls])[0])
+        )
     _, field = at(cls, loc)
     about = first_sentence(field.description) if field else ""
     if kind == "missing":
@@ -83,7 +83,7 @@ def _one(cls: type[BaseModel], error: Any, loc: Path_, tree: Node, prefix: Path_
         return Problem(f"should be a map, not {_short(value)}", place, dotted(path), f"keys: {keys}" if keys else about)
     what = str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if what.startswith("Input should"):
-        what = what.removeprefix("Input ") + f", not {_short(value)}"
+        what = what.removeprefix("Input ").partition(", unable to parse")[0] + f", not {_short(value)}"
     return Problem(what, place, dotted(path), "" if kind in ("plugin", "pointer") else about)
 
 

@@ -1,4 +1,4 @@
-"""What a settings class takes, read off its annotations: used to explain mistakes, to document keys, to make the schema."""
+"""What a settings class takes, read off its annotations: to explain mistakes, document keys and make the schema."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ def names(cls: type[BaseModel]) -> dict[str, FieldInfo]:
 
 def inside(annotation: Any) -> Iterator[type[BaseModel] | Plugin]:
     """The settings classes and plugin fields that an annotation holds, at any depth."""
-    if isinstance(annotation, Plugin):
-        yield annotation
-    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if isinstance(annotation, Plugin) or (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
         yield annotation
     else:
         for arg in (*get_args(annotation), *getattr(annotation, "__metadata__", ())):

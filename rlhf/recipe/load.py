@@ -133,7 +133,7 @@ def examine(
     problems += found
     steps, partial = _steps(tree, top, path, problems)
     known = _written(tree) | ({"base"} if tree.get("base") else set())
-    wiring = wire(steps, known, lambda p: located(tree, _in_file(p))[0], partial)
+    wiring = wire(steps, known, lambda p: located(tree, _in_file(p)), partial)
     problems += wiring.problems
     loaded = LoadedRecipe(
         name=top.recipe or re.sub(r"[^A-Za-z0-9_-]", "-", path.stem),
@@ -174,7 +174,9 @@ def _extended(path: Path) -> tuple[Node, dict[str, str]]:
     other = path.parent / Path(written).expanduser()
     if not other.is_file():
         near = did_you_mean(other.name, [p.name for p in other.parent.glob("*.yaml") if p != path])
-        raise RecipeProblems([Problem(f"there is no {written}", place, "extends", f"looked for {other}; {near}".rstrip("; "))])
+        raise RecipeProblems(
+            [Problem(f"there is no {written}", place, "extends", f"looked for {other}; {near}".rstrip("; "))]
+        )
     under, under_text = read(other)
     if not isinstance(under.value, dict):
         raise RecipeProblems([Problem(f"{written} is no recipe", place, "extends")])
@@ -222,7 +224,9 @@ def _steps(tree: Node, top: Top, path: Path, problems: list[Problem]) -> tuple[d
         place = ("steps", name)
         if name in ("base", "profile", *names(Top)) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]{0,63}", name):
             hint = "names are letters, digits, - and _; those of the recipe's own keys and `base` are taken"
-            problems.append(Problem(f"a step cannot be called {name!r}", located(tree, place)[0], ".".join(place), hint))
+            problems.append(
+                Problem(f"a step cannot be called {name!r}", located(tree, place)[0], ".".join(place), hint)
+            )
         else:
             written[name] = settings
     for name, settings in written.items():

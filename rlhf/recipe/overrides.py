@@ -1,9 +1,9 @@
 """`--set place=value`: one setting changed from the command line, before anything is validated.
 
-A place is a path with dots: `steps.sft.learning_rate`, or `sft.learning_rate` for short; a number is the index of a list
-(`threads.datasets.0.path`); `profile.training.threads` reaches into the profile. A setting that only one step writes
-may stand alone (`datasets.0.path`). The value is YAML. What it sets is checked like the file's own text, and a relative
-path in it counts from the working directory.
+A place is a path with dots: `steps.sft.learning_rate`, or `sft.learning_rate` for short; a number is the index of a
+list (`threads.datasets.0.path`); `profile.training.threads` reaches into the profile. A setting that only one step
+writes may stand alone (`datasets.0.path`). The value is YAML. What it sets is checked like the file's own text, and a
+relative path in it counts from the working directory.
 """
 
 from __future__ import annotations
@@ -110,7 +110,9 @@ def _full(tree: Node, change: Change) -> Path_:
         return ("steps", owners[0], *change.path)
     if owners:
         rest = ".".join(map(str, change.path))
-        raise _wrong(change, f"{first!r} is a setting of several steps", "say which: " + ", ".join(f"{o}.{rest}" for o in owners))
+        raise _wrong(
+            change, f"{first!r} is a setting of several steps", "say which: " + ", ".join(f"{o}.{rest}" for o in owners)
+        )
     raise _wrong(change, f"there is no step {first!r}", did_you_mean(str(first), [*by_name, *TOP]))
 
 
@@ -122,15 +124,21 @@ def _with(node: Node, path: Path_, change: Change, done: Path_) -> Node:
     where = ".".join(map(str, done))
     if isinstance(node.value, list):
         if not isinstance(part, int) or part > len(node.value):
-            hint = "0 is the first; " + (f"{len(node.value)} adds one" if not rest else f"the last is {len(node.value) - 1}")
+            hint = "0 is the first; " + (
+                f"{len(node.value)} adds one" if not rest else f"the last is {len(node.value) - 1}"
+            )
             raise _wrong(change, f"{where} is a list of {len(node.value)}: it takes a number, not {part!r}", hint)
         empty = Node({}, Place(flag=change.flag))
         old = node.value[part] if part < len(node.value) else empty
         items = [*node.value[:part], _with(old, rest, change, (*done, part)), *node.value[part + 1 :]]
         return Node(items, node.place)
     name = str(part)
-    if node.value is None or (isinstance(node.value, str) and node.value == name):  # a bare name: an operator's defaults
-        node = Node({name: Node({}, node.place)} if node.value else {}, node.place, {name: node.place} if node.value else {})
+    if node.value is None or (
+        isinstance(node.value, str) and node.value == name
+    ):  # a bare name: an operator's defaults
+        node = Node(
+            {name: Node({}, node.place)} if node.value else {}, node.place, {name: node.place} if node.value else {}
+        )
     if not isinstance(node.value, dict):
         raise _wrong(change, f"{where} is {node.value!r}, which has no {name!r}", f"set {where} itself")
     old = node.value.get(name, Node({}, Place(flag=change.flag)))

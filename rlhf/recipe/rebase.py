@@ -65,6 +65,8 @@ def _mapped(model: M, one: Callable[[Path_, Bound, BaseModel], Bound], prefix: P
             return {k: walk(v, (*place, k)) for k, v in value.items()}
         return value
 
-    fields = {name: (getattr(model, name), walk(getattr(model, name), (*prefix, name))) for name in type(model).model_fields}
-    changed = {name: new for name, (old, new) in fields.items() if new is not old and not (old == new)}
+    fields = {
+        name: (getattr(model, name), walk(getattr(model, name), (*prefix, name))) for name in type(model).model_fields
+    }
+    changed = {name: new for name, (old, new) in fields.items() if new is not old and old != new}
     return model.model_copy(update=changed) if changed else model

@@ -16,6 +16,8 @@ from rlhf.recipe.problem import Place, Problem
 from rlhf.recipe.step import Step
 
 Edge = tuple[Path_, Ref[Any]]
+Locate = Callable[[Path_], tuple[Place, Path_]]
+"""Where a setting was written, and the part of its path that the user wrote."""
 
 
 @dataclass
@@ -31,7 +33,7 @@ class Wiring:
 def wire(
     steps: Mapping[str, Step],
     known: Collection[str],
-    place: Callable[[Path_], Place],
+    locate: Locate,
     partial: Collection[str] = (),
 ) -> Wiring:
     """Edges, kinds and order of the steps.
@@ -39,7 +41,7 @@ def wire(
     Args:
         steps: Those that could be read.
         known: The names of all steps, the unreadable ones included: a Ref to one of those is not wrong.
-        place: Says where a setting was written.
+        locate: Says where a setting was written.
         partial: Steps of which only a part could be read; what they make is not known.
     """
     wiring = Wiring()
@@ -52,20 +54,19 @@ def wire(
             if ref.step not in known:
                 path = ("steps", name, *where)
                 hint = _no_base() if ref.step == "base" else did_you_mean(ref.step, set(known) - {name})
-                wiring.problems.append(Problem(f"there is no step {ref.step!r}", place(path), _dotted(path), hint))
+                wiring.problems.append(_problem(f"there is no step {ref.step!r}", path, locate, hint))
     wiring.order, cycle = _in_order(edges)
     if cycle:
         path = ("steps", cycle[0])
-        what = "the steps go in a circle: " + " <- ".join(cycle)
-        hint = f"{cycle[0]} needs {cycle[1]}, which in the end needs {cycle[0]}; give one of them another input"
-        wiring.problems.append(Problem(what, place(path), _dotted(path), hint))
+        what = "the steps go in a circle: " + " needs ".join(cycle)
+        wiring.problems.append(_problem(what, path, locate, "give one of them another input"))
         return wiring
     for name in wiring.order:
         if name not in partial:
-            _find_kind(name, steps[name], edges[name], wiring, place)
+            _find_kind(name, steps[name], edges[name], wiring, locate)
     for name, found in edges.items():
         for where, ref in found:
-            if problem := _misfit(ref, wiring.kinds.get(ref.step), ("steps", name, *where), place, wiring.kinds):
+            if problem := _misfit(ref, wiring.kinds.get(ref.step), ("steps", name, *where), locate, wiring.kinds):
                 wiring.problems.append(problem)
     return wiring
 
@@ -95,9 +96,7 @@ def _in_order(edges: Mapping[str, list[Edge]]) -> tuple[tuple[str, ...], list[st
     return tuple(order), cycle
 
 
-def _find_kind(
-    name: str, step: Step, edges: list[Edge], wiring: Wiring, place: Callable[[Path_], Place]
-) -> None:
+def _find_kind(name: str, step: Step, edges: list[Edge], wiring: Wiring, locate: Locate) -> None:
     """The kind that a step makes, where it can be known."""
     if step.like is None:
         wiring.kinds[name] = step.makes()
@@ -107,7 +106,7 @@ def _find_kind(
     if len(kinds) > 1:
         path = ("steps", name, step.like)
         what = "all must be of one kind, but " + ", ".join(f"{n} makes {k.name}" for n, k in given.items() if k)
-        wiring.problems.append(Problem(what, place(path), _dotted(path), "split this step into one for each kind"))
+        wiring.problems.append(_problem(what, path, locate, "split this step into one for each kind"))
     elif kinds and None not in given.values():
         wiring.kinds[name] = kinds.pop()
 
@@ -116,7 +115,7 @@ def _misfit(
     ref: Ref[Any],
     kind: type[Kind] | None,
     path: Path_,
-    place: Callable[[Path_], Place],
+    locate: Locate,
     kinds: Mapping[str, type[Kind]],
 ) -> Problem | None:
     """Why an edge cannot carry what the step at its end makes."""
@@ -125,13 +124,16 @@ def _misfit(
     if not issubclass(kind, ref.accepts):
         wanted = " or ".join(k.name for k in ref.accepts)
         fitting = [name for name, k in kinds.items() if issubclass(k, ref.accepts)]
-        hint = f"steps that make {wanted}: {', '.join(fitting)}" if fitting else f"no step of this recipe makes {wanted}"
-        return Problem(f"needs {wanted}, but {ref.step!r} makes {kind.name}", place(path), _dotted(path), hint)
+        hint = (
+            f"steps that make {wanted}: {', '.join(fitting)}" if fitting else f"no step of this recipe makes {wanted}"
+        )
+        return _problem(f"needs {wanted}, but {ref.step!r} makes {kind.name}", path, locate, hint)
     if ref.part and not issubclass(kind, Rows):
         hint = f"write {ref.step!r} alone; only data sets have parts"
-        return Problem(f"{str(ref)!r} asks for a part of a {kind.name}", place(path), _dotted(path), hint)
+        return _problem(f"{str(ref)!r} asks for a part of a {kind.name}", path, locate, hint)
     return None
 
 
-def _dotted(path: Path_) -> str:
-    return ".".join(map(str, path))
+def _problem(what: str, path: Path_, locate: Locate, hint: str) -> Problem:
+    place, written = locate(path)
+    return Problem(what, place, ".".join(map(str, written)), hint)
