@@ -54,6 +54,8 @@ SCHEMAS: dict[type, dict[str, Any]] = {
     },
 }
 """Row type -> its fixed columns. Add nothing to these between operators but `scores.*`."""
+DROPPED: dict[str, Any] = {"dropped_by": pl.String, "reason": pl.String}
+"""Columns that a row has besides once it was dropped: the operator's title and its word."""
 
 
 def row_type(frame: pl.DataFrame) -> type:
@@ -213,10 +215,13 @@ def row_hashes(frame: pl.DataFrame) -> pl.Series:
     else:
         extra = [pl.col("verdict"), pl.col("decided_by")]
         bits.append(_bits(frame["weight"]))
-    for name in score_columns(frame):
-        if frame[name].null_count() < len(frame):  # a column nobody has a value in is no content
-            bits += [_bits(frame[name])]
-    named = [netstring(pl.lit(s.name)) + netstring(pl.lit(s)) for s in bits]
+    bits += [_bits(frame[name]) for name in score_columns(frame)]
+    # A score that a row does not have is no content, so that a row's hash does not depend on its neighbours.
+    named = [
+        pl.when(pl.lit(s) == "").then(pl.lit("")).otherwise(netstring(pl.lit(s.name)) + netstring(pl.lit(s)))
+        for s in bits
+    ]
+    extra += [pl.col(c) for c in DROPPED if c in frame.columns]
     text = pl.concat_str([*(netstring(p) for p in parts + nulls + extra), *named])
     return frame.select(_sha256(text).alias("hash"))["hash"]
 
@@ -229,6 +234,13 @@ def _bits(values: pl.Series) -> pl.Series:
 
 
 def in_order(frame: pl.DataFrame) -> pl.DataFrame:
-    """Sorted by (id, origin): the one order in which rows are kept and handed to trainers."""
+    """Sorted by (id, origin): the one order in which rows are kept and handed to trainers.
+
+    Rows that agree in both (the same record read twice, with other scores, say) follow by hash and names, so that the
+    order never depends on the order in which they came.
+    """
     source = pl.col("source").struct
-    return frame.sort("id", source.field("digest"), source.field("index"))
+    by = [pl.col("id"), source.field("digest"), source.field("index")]
+    if frame.select(pl.struct(by).is_duplicated().any()).item():
+        by += [pl.lit(row_hashes(frame)), source.field("dataset"), source.field("file")]
+    return frame.sort(by)

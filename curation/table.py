@@ -1,7 +1,9 @@
-"""A data set on the disk: a folder of Parquet shards in the schema of `curation.frame`, sorted by (id, origin).
+"""A data set on the disk: a folder of Parquet files, its rows in one order, and one digest for what they say.
 
-This is the one place that writes and reads it. The digest depends on the rows alone, not on shards, compression or
-the version of Parquet.
+`rows-00000.parquet`, `rows-00001.parquet` ... hold the columns of `curation.frame`, sorted by (id, origin) over all
+files. This is the one place that reads and writes them. Sets that do not fit in memory are sorted on the disk: every
+frame is spilled sorted, and each output file is then merged from the slices that belong to it. How rows are cut into
+files is not part of what a set holds: the digest is made of row hashes alone, never of Parquet's bytes.
 """
 
 from __future__ import annotations
@@ -9,132 +11,236 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 
+from curation.conversation import AnyRow, Candidates, Conversation, Preference
 from curation.errors import UserError, did_you_mean
-from curation.frame import SCHEMAS, in_order, row_hashes, row_type, score_columns, to_rows
+from curation.frame import DROPPED, SCHEMAS, SCORES, empty, in_order, row_hashes, row_type, to_frame, to_rows
 
-SHARD_ROWS = 50_000
+ROWS_PER_FILE = 50_000
+"""At most so many rows in a file, fewer where rows are long."""
+BYTES_PER_FILE = 128 * 1024 * 1024
+"""About so many bytes of a file's rows in memory."""
+ROWS_PER_GROUP = 10_000
+"""Rows of one Parquet row group: what a reader of slices must decode at once."""
+
+_NAMES: dict[type, str] = {Conversation: "conversations", Candidates: "candidates", Preference: "preferences"}
 
 
-def write(folder: Path, frames: pl.DataFrame | Iterable[pl.DataFrame]) -> int:
-    """Sorts the rows by (id, origin) and writes them as `rows-00000.parquet` ...; returns how many there are.
+def kind_name(frame: pl.DataFrame) -> str:
+    """`conversations`, `candidates` or `preferences`."""
+    return _NAMES[row_type(frame)]
+
+
+def write(folder: Path, rows: pl.DataFrame | Iterable[pl.DataFrame], kind: type | None = None) -> int:
+    """Writes a data set in its order; returns the number of rows.
 
     Args:
-        folder: Made when it is not there; must hold no shards yet.
-        frames: One frame, or frames of one row type. Score columns may differ: a missing score is null.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    parts = [frames] if isinstance(frames, pl.DataFrame) else list(frames)
-    if not parts:
-        raise ValueError("no frame to write: give an empty one, so that the row type is known")
-    frame = in_order(pl.concat(parts, how="diagonal_relaxed"))
-    frame = frame.select(*_fixed(frame), *score_columns(frame), *_others(frame))
-    for number, start in enumerate(range(0, max(1, len(frame)), SHARD_ROWS)):
-        part = frame.slice(start, SHARD_ROWS)
-        part.write_parquet(folder / f"rows-{number:05}.parquet", compression="zstd", compression_level=1)
-    return len(frame)
-
-
-def _fixed(frame: pl.DataFrame) -> list[str]:
-    return list(SCHEMAS[row_type(frame)])
-
-
-def _others(frame: pl.DataFrame) -> list[str]:
-    """Columns beyond the schema: `dropped_by` and `reason` of dropped rows."""
-    return [c for c in frame.columns if c not in SCHEMAS[row_type(frame)] and c not in score_columns(frame)]
-
-
-def shards(folder: Path) -> list[Path]:
-    """The Parquet files of a data set, in order.
+        folder: Made when it is not there; must hold no rows yet.
+        rows: One frame, or any number of frames of one row type, which need not be sorted nor fit in memory together.
+        kind: The row type of a set whose `rows` may be no frame at all (`Conversation` ...).
 
     Raises:
-        UserError: the folder holds none.
+        ValueError: a frame has columns that no data set has, or there is neither a frame nor a kind.
     """
-    found = sorted(folder.glob("rows-*.parquet"))
-    if not found:
-        raise UserError(f"{folder} holds no data set", hint="a data set is a folder with rows-00000.parquet ...")
-    return found
+    folder.mkdir(parents=True, exist_ok=True)
+    if files(folder):
+        raise ValueError(f"{folder} holds rows already")
+    frames = iter([rows] if isinstance(rows, pl.DataFrame) else rows)
+    held: list[pl.DataFrame] = []
+    count = size = 0
+    for frame in frames:
+        held.append(_checked(frame))
+        count += len(frame)
+        size += int(frame.estimated_size())
+        if count > ROWS_PER_FILE or size > BYTES_PER_FILE:
+            return _write_sorted_on_disk(folder, chain(held, map(_checked, frames)))
+    if not held and kind is None:
+        raise ValueError("there is no frame to write, and no kind that says what an empty one looks like")
+    whole = in_order(concat(held or [empty(kind or Conversation)]))
+    _write_file(folder, 0, whole)
+    return len(whole)
+
+
+def write_rows(folder: Path, rows: Iterable[AnyRow], kind: type) -> int:
+    """Writes rows that are in memory; see `write`."""
+    return write(folder, to_frame(rows, kind))
+
+
+def concat(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """Frames of one row type below each other; a score that some of them lack is null there."""
+    return pl.concat([f.select(_ordered(f.columns)) for f in frames], how="diagonal", rechunk=True)
+
+
+def files(folder: Path) -> list[Path]:
+    """The Parquet files of a set, in order; none when it is not there."""
+    return sorted(folder.glob("rows-*.parquet"))
 
 
 def scan(folder: Path, part: str | None = None) -> pl.LazyFrame:
-    """The rows, or those of one split, lazily.
+    """The set as a lazy frame, for queries that need a few columns.
 
     Raises:
-        UserError: no row is in the split `part`; the message names the splits that there are.
+        UserError: there is no data set, or it has no such part.
     """
-    frame = pl.scan_parquet(shards(folder))
-    if part is None:
-        return frame
-    known = parts(folder)
-    if part not in known:
-        hint = did_you_mean(part, known) if known else "no row has a split: add the operator `split`"
-        raise UserError(f"the data set has no part {part!r}", hint=hint)
-    return frame.filter(pl.col("split") == part)
+    lazy = pl.scan_parquet(_existing(folder))
+    return lazy if part is None else lazy.filter(pl.col("split") == _known_part(folder, part))
 
 
 def read(folder: Path, part: str | None = None) -> pl.DataFrame:
-    """The rows, or those of one split, as a frame sorted by (id, origin)."""
+    """The whole set, or one split of it, in order.
+
+    Raises:
+        UserError: there is no data set, or it has no such part.
+    """
     return scan(folder, part).collect()
 
 
 def rows(folder: Path, part: str | None = None) -> list[Any]:
-    """The rows as `Conversation`, `Candidates` or `Preference`."""
+    """Like `read`, as a list of `Conversation`, `Candidates` or `Preference`."""
     return to_rows(read(folder, part))
-
-
-def batches(folder: Path, part: str | None = None, size: int = 10_000) -> Iterator[pl.DataFrame]:
-    """The rows in frames of at most `size` rows: never more than a shard in memory."""
-    for shard in shards(folder):
-        frame = pl.read_parquet(shard)
-        if part is not None:
-            frame = frame.filter(pl.col("split") == part)
-        for start in range(0, len(frame), size):
-            yield frame.slice(start, size)
-
-
-def parts(folder: Path) -> dict[str, int]:
-    """Split -> rows, sorted by name; empty when no row has a split."""
-    lazy = pl.scan_parquet(shards(folder))
-    if "split" not in lazy.collect_schema().names():
-        return {}
-    counts = lazy.drop_nulls("split").group_by("split").len().sort("split").collect()
-    return dict(counts.iter_rows())
 
 
 def count(folder: Path) -> int:
     """Number of rows."""
-    return int(pl.scan_parquet(shards(folder)).select(pl.len()).collect().item())
+    return int(pl.scan_parquet(_existing(folder)).select(pl.len()).collect().item())
+
+
+def parts(folder: Path) -> dict[str, int]:
+    """Split -> rows, sorted by name; empty for a set that is not split. Rows outside all splits are in none."""
+    counts = pl.scan_parquet(_existing(folder)).group_by("split").len().sort("split").collect()
+    return {name: n for name, n in counts.iter_rows() if name is not None}
+
+
+def part_or(folder: Path, part: str | None, default: str) -> str | None:
+    """The split to take: the one asked for, else `default` in a set that is split, else None for the whole set.
+
+    Raises:
+        UserError: the set is split, but has no such part.
+    """
+    if part is None and not parts(folder):
+        return None
+    return _known_part(folder, part or default)
 
 
 def digest(folder: Path) -> str:
-    """sha256 over the kind and the sorted hashes of the rows: 64 hex digits.
-
-    A table that is no data set (malformed records) is hashed by its values, in order.
-    """
-    names = pl.read_parquet_schema(shards(folder)[0])
-    if "id" not in names:
-        frame = read(folder)
-        text = frame.write_ndjson()
-        return hashlib.sha256(f"table\n{text}".encode()).hexdigest()
-    hashes: list[str] = []
-    kind = ""
-    for shard in shards(folder):
-        frame = pl.read_parquet(shard)
-        kind = row_type(frame).__name__
-        extra = _others(frame)
-        own = row_hashes(frame)
-        if extra:  # why a row was dropped is part of what a table of dropped rows holds
-            own = pl.select(pl.concat_str(own, *(frame[c].fill_null("") for c in extra), separator="\x1f")).to_series()
-        hashes += own.to_list()
-    return hashlib.sha256("\n".join([kind, *sorted(hashes)]).encode()).hexdigest()
+    """What the set holds, in 64 hex digits: the kind and the sorted row hashes. Cutting into files changes nothing."""
+    paths = _existing(folder)
+    hashes = pl.concat([row_hashes(pl.read_parquet(path)) for path in paths]).sort()
+    whole = hashlib.sha256(f"{kind_name(pl.read_parquet(paths[0], n_rows=0))}\n".encode())
+    for some in hashes.to_frame().iter_slices(100_000):
+        whole.update("".join(some.to_series()).encode())
+    return whole.hexdigest()
 
 
-def copy(source: Path, target: Path) -> None:
-    """Copies a data set's shards into another folder."""
-    target.mkdir(parents=True, exist_ok=True)
-    for shard in shards(source):
-        shutil.copyfile(shard, target / shard.name)
+def slices(folder: Path, rows: int) -> list[tuple[Path, int, int]]:
+    """(file, offset, length) of consecutive batches of at most `rows` rows; one empty batch for an empty set."""
+    found = []
+    for path in _existing(folder):
+        n = int(pl.scan_parquet(path).select(pl.len()).collect().item())
+        found += [(path, i, min(rows, n - i)) for i in range(0, n, rows)]
+    return found or [(files(folder)[0], 0, 0)]
+
+
+def read_slice(path: Path, offset: int, length: int) -> pl.DataFrame:
+    """One batch of `slices`; decodes the row groups that hold it."""
+    return pl.scan_parquet(path).slice(offset, length).collect()
+
+
+def spill_frame(frame: pl.DataFrame, path: Path) -> None:
+    """Writes a frame as one Arrow IPC batch that `mapped` can look into without reading it."""
+    frame.rechunk().write_ipc(path, record_batch_size=max(1, len(frame)))
+
+
+def mapped(path: Path) -> pl.DataFrame:
+    """A spilled frame, mapped from the disk: only the rows that are touched come into memory."""
+    with pa.memory_map(str(path)) as source:
+        found = pl.from_arrow(pa.ipc.open_file(source).read_all(), rechunk=False)
+    if not isinstance(found, pl.DataFrame):
+        raise TypeError(f"{path} holds no frame")
+    return found
+
+
+def _existing(folder: Path) -> list[Path]:
+    found = files(folder)
+    if not found:
+        raise UserError(f"there is no data set in {folder}", hint="a data set is a folder with rows-00000.parquet")
+    return found
+
+
+def _known_part(folder: Path, part: str) -> str:
+    known = parts(folder)
+    if part not in known:
+        hint = did_you_mean(part, known) if known else "it is not split: an operator `split: {test: 0.1}` does that"
+        raise UserError(f"the data set has no part {part!r}", hint=hint)
+    return part
+
+
+def _checked(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with its columns in canonical order and of the canonical types."""
+    schema = SCHEMAS[row_type(frame)]
+    strange = [c for c in frame.columns if c not in schema and c not in DROPPED and not c.startswith(SCORES)]
+    missing = [c for c in schema if c not in frame.columns]
+    if strange or missing:
+        raise ValueError(f"no frame of {kind_name(frame)}: columns {strange} are strange, {missing} are missing")
+    types: Any = {c: schema.get(c) or DROPPED.get(c) or pl.Float64 for c in frame.columns}
+    return frame.cast(types).select(_ordered(frame.columns))
+
+
+def _ordered(columns: list[str]) -> list[str]:
+    scores = sorted(c for c in columns if c.startswith(SCORES))
+    return [c for c in columns if not c.startswith(SCORES)] + scores
+
+
+def _write_file(folder: Path, number: int, frame: pl.DataFrame) -> None:
+    path = folder / f"rows-{number:05d}.parquet"
+    frame.write_parquet(path, compression="zstd", compression_level=1, row_group_size=ROWS_PER_GROUP)
+
+
+def _write_sorted_on_disk(folder: Path, frames: Iterator[pl.DataFrame]) -> int:
+    """Spills each frame sorted, then merges the slices of one range of ids after the other."""
+    spill = folder / ".sorting"
+    shutil.rmtree(spill, ignore_errors=True)
+    spill.mkdir()
+    try:
+        paths: list[Path] = []
+        ids: list[pl.Series] = []
+        size = 0
+        names: dict[str, Any] = {}
+        for frame in frames:
+            size += int(frame.estimated_size())
+            names |= {c: frame.schema[c] for c in frame.columns}
+            paths.append(spill / f"{len(paths):06d}.arrow")
+            ordered = in_order(frame)
+            ids.append(ordered["id"])
+            spill_frame(ordered, paths[-1])
+        all_ids = pl.concat(ids).sort()
+        spilled = [mapped(path) for path in paths]
+        columns = _ordered(list(names))
+        edges = _edges(all_ids, size)
+        for number, (low, high) in enumerate(zip(edges, [*edges[1:], None], strict=True)):
+            pieces = [m.slice(a, b - a) for m, i in zip(spilled, ids, strict=True) for a, b in [_range(i, low, high)]]
+            whole = pl.concat([p for p in pieces if len(p)], how="diagonal", rechunk=True)
+            missing = [pl.lit(None, dtype=names[c]).alias(c) for c in columns if c not in whole.columns]
+            _write_file(folder, number, in_order(whole.with_columns(missing).select(columns)))
+        return len(all_ids)
+    finally:
+        shutil.rmtree(spill, ignore_errors=True)
+
+
+def _edges(ids: pl.Series, size: int) -> list[str]:
+    """The first id of each output file. Equal ids never fall into two files."""
+    per_row = max(1, size // max(1, len(ids)))
+    step = max(1, min(ROWS_PER_FILE, BYTES_PER_FILE // per_row))
+    return sorted({ids[i] for i in range(0, len(ids), step)})
+
+
+def _range(ids: pl.Series, low: str, high: str | None) -> tuple[int, int]:
+    """Where ids in [low, high) lie in a sorted series."""
+    start = int(ids.search_sorted(low, side="left"))
+    return start, len(ids) if high is None else int(ids.search_sorted(high, side="left"))
