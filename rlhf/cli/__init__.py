@@ -1,0 +1,112 @@
+"""The command `rlhf`: one file a verb, of which only the one that was typed is imported.
+
+A verb has `arguments(parser)` and `run(args) -> exit code`. Exit codes: 0 done, 1 failed, 2 the recipe (or a flag) is
+wrong, 3 waiting for people, 4 a gate did not hold. What a user can put right is said without a traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import NoReturn
+
+VERBS = {
+    "run": "run a recipe: skip what is done, go on where something stopped",
+    "check": "say everything that is wrong with a recipe, reading no data",
+    "plan": "say what a run would do, and why",
+    "show": "show what a recipe has made: rows, figures, places",
+    "inspect": "look at a file of rows as a model would be trained on it",
+    "chat": "talk to a model that a recipe made",
+    "recipes": "list, show or copy the recipes that come with this package",
+    "report": "write the page of a recipe's last run again",
+    "schema": "print the JSON Schema of recipes, for editors",
+    "doctor": "look at this machine: versions, cores, memory, device, extras",
+}
+
+_EXIT_CODES = "exit codes: 0 done, 1 failed, 2 the recipe is wrong, 3 waiting for people, 4 a gate did not hold"
+_INTERRUPTED = 130
+"""What shells expect of a program that Ctrl-C ended."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with a flag in one line, with the nearest right one."""
+
+    def error(self, message: str) -> NoReturn:
+        sys.stderr.write(f"error: {message}\n  {self.prog} --help shows what it takes\n")
+        raise SystemExit(2)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The entry point; returns the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    verb = next((w for w in words if not w.startswith("-")), None)
+    if verb is not None and verb not in VERBS:
+        near = get_close_matches(verb, VERBS, n=1)
+        sys.stderr.write(f"error: there is no verb {verb!r}\n")
+        sys.stderr.write(f"  did you mean {near[0]!r}?\n" if near else f"  verbs: {', '.join(VERBS)}\n")
+        return 2
+    module = importlib.import_module(f"rlhf.cli.{verb}") if verb else None
+    parser = _parser()
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
+    for name, text in VERBS.items():
+        own = verbs.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=_EXIT_CODES)
+        if name == verb and module:
+            module.arguments(own)
+    if verb is None and not {"-h", "--help", "--version"} & set(words):
+        parser.print_help()
+        return 2
+    args = parser.parse_args(words)
+    assert module is not None  # without a verb, argparse has ended the program
+    return _guarded(module.run, args)
+
+
+def _parser() -> argparse.ArgumentParser:
+    from rlhf import __version__
+
+    parser = _Parser(
+        prog="rlhf", description="From raw chats to a judged model, by recipes.", epilog=_EXIT_CODES, allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"rlhf-curation {__version__}")
+    return parser
+
+
+def _guarded(run, args: argparse.Namespace) -> int:  # type: ignore[no-untyped-def]
+    from curation.errors import UserError
+
+    try:
+        code: int = run(args)
+        sys.stdout.flush()
+    except UserError as error:
+        if getattr(args, "verbose", False):
+            raise
+        _say(error, as_json=getattr(args, "json", False))
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("\nstopped. What was finished is kept; the same command goes on from here.\n")
+        return _INTERRUPTED
+    except BrokenPipeError:  # `rlhf show | head`
+        sys.stderr.close()
+        return 0
+    return code
+
+
+def _say(error: Exception, as_json: bool) -> None:
+    from curation.errors import UserError
+    from rlhf.recipe.problem import RecipeProblems
+
+    if isinstance(error, RecipeProblems):
+        if as_json:
+            print(json.dumps({"ok": False, "problems": [p.as_json() for p in error.problems]}, indent=1))
+            return
+        n = len(error.problems)
+        sys.stderr.write(f"{error}\n" + (f"{n} problems\n" if n > 1 else ""))
+    elif isinstance(error, UserError):
+        if as_json:
+            said = {"where": error.where, "what": error.what, "hint": error.hint, "exit_code": error.exit_code}
+            print(json.dumps({"ok": False, "error": said}, indent=1))
+            return
+        sys.stderr.write(f"error: {error}\n")

@@ -1,0 +1,39 @@
+"""`rlhf check`: everything that is wrong with a recipe, at once, before anything is read or run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from rlhf.cli import flags
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the flags."""
+    flags.add_recipe(parser, store=False)
+    flags.add_output(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 when nothing is wrong (warnings may be printed), else 2."""
+    from rlhf.recipe.check import check
+    from rlhf.recipe.problem import RecipeProblems, shown
+
+    checked = check(args.recipe, sets=args.set, profile=args.profile)
+    if args.json:
+        found = {
+            "recipe": checked.loaded.name,
+            "ok": not checked.problems,
+            "problems": [p.as_json() for p in checked.problems],
+            "warnings": [w.as_json() for w in checked.warnings],
+        }
+        print(json.dumps(found, indent=1, ensure_ascii=False))
+        return 2 if checked.problems else 0
+    for warning in checked.warnings:
+        sys.stderr.write(f"warning: {warning}\n")
+    if checked.problems:
+        raise RecipeProblems(checked.problems)
+    steps = len(checked.loaded.steps)
+    print(f"{shown(checked.loaded.path)}: {steps} step{'s' * (steps != 1)}, nothing wrong")
+    return 0

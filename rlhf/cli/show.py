@@ -1,0 +1,133 @@
+"""`rlhf show`: what a recipe has made so far; with a step's name, everything about that step."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+from rlhf.cli import flags
+
+if TYPE_CHECKING:
+    from rlhf.recipe.load import LoadedRecipe
+    from rlhf.recipe.manifest import Manifest
+    from rlhf.recipe.plan import Planned
+    from rlhf.recipe.store import Store
+
+STATES = {"done": "green", "waiting": "yellow", "failed": "red", "gated": "red", "not run": "dim"}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the flags."""
+    flags.add_recipe(parser)
+    parser.add_argument("step", metavar="STEP", nargs="?", help="everything about this step")
+    flags.add_output(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints what there is; 0."""
+    from curation.errors import RecipeError, did_you_mean
+    from rlhf.cli.summary import step_json
+    from rlhf.cli.table import columns
+    from rlhf.recipe.headline import headline
+    from rlhf.recipe.plan import plan
+
+    loaded = flags.load(args)
+    store = flags.open_store(args, loaded.profile)
+    planned = {p.name: p for p in plan(loaded, store)}
+    states = _states(loaded, store, planned)
+    if args.step:
+        if args.step not in planned:
+            raise RecipeError(f"there is no step {args.step!r}", hint=did_you_mean(args.step, planned))
+        return _one(args, loaded, store, planned[args.step], states[args.step])
+    if args.json:
+        steps = {name: step_json(p.step.step, states[name], p.manifest, store) for name, p in planned.items()}
+        print(json.dumps({"recipe": loaded.name, "steps": steps}, indent=1, ensure_ascii=False))
+        return 0
+    rows = [
+        [p.name, p.step.step, states[p.name], (p.digest or "")[:12], headline(p.manifest) if p.manifest else p.why]
+        for p in planned.values()
+    ]
+    print(columns(rows, ["name", "step", "state", "digest", ""], STATES))
+    print(f"\nstore: {store.root}")
+    return 0
+
+
+def _states(loaded: LoadedRecipe, store: Store, planned: dict[str, Planned]) -> dict[str, str]:
+    """`done` where there is an artifact; else how the last run of the same key ended; else `not run`."""
+    last = store.last_run(loaded.name)
+    noted: dict[str, Any] = last[1].get("steps", {}) if last else {}
+
+    def state(name: str, p: Planned) -> str:
+        before = noted.get(name, {})
+        if p.manifest:
+            return "gated" if before.get("state") == "gated" and before.get("key") == p.key else "done"
+        ended = before.get("state") in ("failed", "waiting") and before.get("key") == p.key
+        return str(before["state"]) if ended else "not run"
+
+    return {name: state(name, p) for name, p in planned.items()}
+
+
+def _one(args: argparse.Namespace, loaded: LoadedRecipe, store: Store, p: Planned, state: str) -> int:
+    from rlhf.cli.summary import step_json
+
+    if args.json:
+        found = step_json(p.step.step, state, p.manifest, store)
+        manifest = p.manifest.model_dump(mode="json") if p.manifest else None
+        print(json.dumps({"recipe": loaded.name, "name": p.name, **found, "manifest": manifest}, indent=1, ensure_ascii=False))
+        return 0
+    print(f"{p.name}: {p.step.step}, {state}")
+    if p.manifest:
+        print("\n".join(_about(p.manifest, store)))
+    else:
+        print(f"  {p.why}")
+        log = store.log(p.key) if p.key else None
+        if log and log.exists():
+            print(f"  what it printed is in {log}")
+    return 0
+
+
+def _about(m: Manifest, store: Store) -> list[str]:
+    from rlhf.cli.table import columns
+    from rlhf.recipe.headline import duration, headline, size
+
+    again = f", resumed {m.resumed} times" if m.resumed else ""
+    lines = [
+        f"  {headline(m)}",
+        f"  {store.artifact(m.output.digest)} ({size(m.output.bytes)})",
+        f"  {duration(m.seconds)}, peak {m.peak_memory_mb:,.0f} MB{again}",
+    ]
+    for place, written in m.sources.items():
+        lines.append(f"  {place}: {written}")
+    for name, made in m.side.items():
+        lines.append(f"  {name}: {made.rows} rows in {store.artifact(made.digest)}")
+    if m.ledger and m.ledger.readings:
+        rows = [
+            [r.source, f"{r.records:,}", f"{r.used:,}", ", ".join(f"{w} {n}" for w, n in r.malformed.items())]
+            for r in m.ledger.readings
+        ]
+        lines += ["", columns(rows, ["source", "records", "used", "malformed"])]
+    if m.ledger and m.ledger.entries:
+        rows = [
+            [e.operator, f"{e.made:,}", f"{e.children:,}", f"{e.kept:,}", f"{e.replaced:,}", _reasons(e.dropped)]
+            for e in m.ledger.entries
+        ]
+        lines += ["", columns(rows, ["operator", "given", "children", "kept", "replaced", "dropped"])]
+    if m.metrics:
+        lines += ["", columns([[name, _number(value)] for name, value in _flat(m.metrics)], ["figure", ""])]
+    lines += [f"warning: {text}" for text in m.warnings]
+    return lines
+
+
+def _reasons(dropped: dict[str, int]) -> str:
+    return ", ".join(f"{reason} {n:,}" for reason, n in sorted(dropped.items(), key=lambda item: -item[1]))
+
+
+def _flat(metrics: Any, place: str = "") -> list[tuple[str, Any]]:
+    if isinstance(metrics, dict):
+        return [x for name, value in metrics.items() for x in _flat(value, f"{place}.{name}" if place else str(name))]
+    return [(place, metrics)]
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

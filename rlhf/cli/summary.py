@@ -1,0 +1,150 @@
+"""What a run came to: who won and by whose judgement, two answers side by side, what went wrong, where the page lies."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rlhf.cli.table import colored, width
+from rlhf.recipe.headline import duration, interval
+
+if TYPE_CHECKING:
+    from rlhf.recipe.load import LoadedRecipe
+    from rlhf.recipe.manifest import Manifest
+    from rlhf.recipe.run import Outcome, RunResult
+    from rlhf.recipe.store import Store
+
+_GUTTER = "  |  "
+_ANSWER_LINES = 8
+
+
+def print_json(loaded: LoadedRecipe, store: Store, result: RunResult, page: Path | None) -> None:
+    """The shape of `show`, with how the run ended."""
+    steps = {
+        name: {**step_json(loaded.steps[name].step, o.state, o.manifest, store), **_reason(o)}
+        for name, o in result.outcomes.items()
+    }
+    found = {
+        "recipe": loaded.name,
+        "exit_code": result.exit_code,
+        "steps": steps,
+        "record": str(result.record) if result.record else None,
+        "page": str(page) if page else None,
+    }
+    print(json.dumps(found, indent=1, ensure_ascii=False))
+
+
+def _reason(outcome: Outcome) -> dict[str, str]:
+    return {k: v for k, v in (("message", outcome.message), ("hint", outcome.hint)) if v}
+
+
+def step_json(step: str, state: str, manifest: Manifest | None, store: Store) -> dict[str, Any]:
+    """One step as scripts read it."""
+    return {
+        "step": step,
+        "state": state,
+        "digest": manifest.output.digest if manifest else None,
+        "path": str(store.artifact(manifest.output.digest)) if manifest else None,
+        "counts": counts(manifest) if manifest else {},
+        "metrics": manifest.metrics if manifest else {},
+    }
+
+
+def counts(manifest: Manifest) -> dict[str, Any]:
+    """Rows of a data set, its parts, and what was left out on the way; empty for a model."""
+    made = manifest.output
+    if made.rows is None:
+        return {}
+    found: dict[str, Any] = {"rows": made.rows, "parts": made.parts}
+    if manifest.ledger:
+        found["dropped"] = manifest.ledger.dropped()
+        found["malformed"] = {r.source: r.malformed for r in manifest.ledger.readings if r.malformed}
+    return found
+
+
+def print_text(loaded: LoadedRecipe, store: Store, result: RunResult, page: Path | None, verbose: bool) -> None:
+    """For people."""
+    for name, outcome in result.outcomes.items():
+        for warning in outcome.manifest.warnings if outcome.manifest and outcome.state == "done" and verbose else []:
+            sys.stderr.write(f"warning: {name}: {warning}\n")
+    verdicts = [line for name, m in evaluations(result.manifests) for line in verdict_lines(m, loaded.steps[name])]
+    if verdicts:
+        print("\n" + "\n".join(verdicts))
+    for _, manifest in list(evaluations(result.manifests))[:1]:
+        print(side_by_side(manifest), end="")
+    for name, outcome in result.outcomes.items():
+        if outcome.state in ("failed", "gated", "waiting"):
+            print("\n" + _trouble(name, outcome))
+    took = sum(o.seconds for o in result.outcomes.values())
+    ran = sum(o.seconds > 0 for o in result.outcomes.values())
+    cached = sum(o.state == "cached" for o in result.outcomes.values())
+    print(f"\n{ran} step{'s' * (ran != 1)} ran in {duration(took)}, {cached} cached")
+    if page:
+        print(f"page: {page}")
+
+
+def _trouble(name: str, outcome: Outcome) -> str:
+    words = {"failed": "failed", "gated": "made its artifact, but its gate does not hold", "waiting": "waits for people"}
+    color = "yellow" if outcome.state == "waiting" else "red"
+    lines = [colored(f"{name} {words[outcome.state]}", color) + (f": {outcome.message}" if outcome.message else "")]
+    if outcome.hint:
+        lines.append(f"  {outcome.hint}")
+    if outcome.state == "waiting":
+        lines.append("  then run the same command again")
+    if outcome.trace:
+        lines.append(outcome.trace.rstrip())
+    return "\n".join(lines)
+
+
+def evaluations(manifests: Mapping[str, Manifest]) -> Iterator[tuple[str, Manifest]]:
+    """The evaluations among the artifacts."""
+    for name, manifest in manifests.items():
+        if manifest.output.kind == "evaluation":
+            yield name, manifest
+
+
+def verdict_lines(manifest: Manifest, settings: Any) -> list[str]:
+    """`dpo against sft: win rate 0.77 [0.70, 0.83], judged by brevity (64 prompts)`, a line a policy and judge."""
+    against = f" against {settings.baseline}" if getattr(settings, "baseline", None) else ""
+    lines: list[str] = []
+    for policy, judges in manifest.metrics.items():
+        if not isinstance(judges, Mapping):
+            continue
+        for judge, found in judges.items():
+            if isinstance(found, Mapping) and isinstance(found.get("win_rate"), Mapping):
+                n = f" ({found['n']} prompts)" if found.get("n") else ""
+                lines.append(f"{policy}{against}: win rate {interval(found['win_rate'])}, judged by {judge}{n}")
+    return lines
+
+
+def side_by_side(manifest: Manifest) -> str:
+    """The first example in which the answers differ: the prompt, then the answers in columns."""
+    for example in manifest.examples:
+        answers = example.get("answers")
+        if isinstance(answers, Mapping) and len(set(answers.values())) > 1:
+            return _columns(str(example.get("prompt", "")), {str(k): str(v) for k, v in answers.items()})
+    return ""
+
+
+def _columns(prompt: str, answers: Mapping[str, str]) -> str:
+    whole = min(width(), 120)
+    names = list(answers)[:2]
+    each = (whole - len(_GUTTER)) // len(names)
+    blocks = [_wrapped(answers[name], each) for name in names]
+    height = max(map(len, blocks))
+    lines = ["", *(colored(line, "dim") for line in _wrapped(f"asked: {prompt}", whole)[:3])]
+    lines.append(_GUTTER.join(colored(f"{name:<{each}}", "bold") for name in names).rstrip())
+    for i in range(height):
+        lines.append(_GUTTER.join(f"{block[i] if i < len(block) else '':<{each}}" for block in blocks).rstrip())
+    return "\n".join(lines) + "\n"
+
+
+def _wrapped(text: str, wide: int) -> list[str]:
+    """Lines of a cell; control characters of a row's text do nothing here."""
+    inert = "".join(c if c.isprintable() or c == "\n" else " " for c in text)
+    lines = [part for line in inert.strip().split("\n") for part in (textwrap.wrap(line, wide) or [""])]
+    return lines if len(lines) <= _ANSWER_LINES else [*lines[: _ANSWER_LINES - 1], "[...]"]

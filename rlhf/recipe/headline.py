@@ -1,0 +1,84 @@
+"""A finished step in a few words: `1,204 rows (96 dropped)`, `loss 2.41 -> 1.87`, `win rate 0.77 [0.70, 0.83]`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rlhf.recipe.manifest import Manifest
+
+
+def headline(manifest: Manifest) -> str:
+    """The one line that the live view, `show` and a log line share."""
+    parts: list[str] = []
+    if manifest.output.rows is not None:
+        parts.append(_rows(manifest))
+    if manifest.output.kind == "evaluation":
+        parts += [
+            f"{who} win rate {interval(found)}" if len(manifest.metrics) > 1 else f"win rate {interval(found)}"
+            for who, found in first_win_rates(manifest.metrics)
+        ]
+    if loss := manifest.curves.get("loss"):
+        parts.append(f"loss {figure(loss[0][1])} -> {figure(loss[-1][1])}")
+    if (accuracy := manifest.metrics.get("accuracy")) is not None:
+        parts.append(f"accuracy {interval(accuracy)}" if isinstance(accuracy, Mapping) else f"accuracy {figure(accuracy)}")
+    if manifest.decided_by:
+        parts.append(f"decided by {manifest.decided_by}")
+    if not parts:
+        parts.append(f"{manifest.output.kind}, {size(manifest.output.bytes)}")
+    return ", ".join(parts)
+
+
+def _rows(manifest: Manifest) -> str:
+    made, notes = manifest.output, []
+    if manifest.ledger:
+        dropped = sum(manifest.ledger.dropped().values())
+        malformed = sum(n for r in manifest.ledger.readings for n in r.malformed.values())
+        notes += [f"{n:,} {word}" for n, word in ((dropped, "dropped"), (malformed, "malformed")) if n]
+    if len(made.parts) > 1:
+        notes.append(" ".join(f"{part} {n:,}" for part, n in made.parts.items()))
+    rows = f"{made.rows:,} row{'s' * (made.rows != 1)}"
+    return f"{rows} ({', '.join(notes)})" if notes else rows
+
+
+def first_win_rates(metrics: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """(policy, win rate by the first judge) of an evaluation."""
+    for policy, figures in metrics.items():
+        if isinstance(figures, Mapping) and isinstance(figures.get("win_rate"), Mapping):
+            yield policy, figures["win_rate"]
+
+
+def interval(found: Mapping[str, Any]) -> str:
+    """`0.77 [0.70, 0.83]`."""
+    mean, low, high = (found.get(k) for k in ("mean", "low", "high"))
+    if mean is None:
+        return "unknown"
+    return f"{mean:.2f}" if low is None or high is None else f"{mean:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def figure(value: float) -> str:
+    """A number for people: three digits that matter, whole numbers whole."""
+    if isinstance(value, int) or (float(value).is_integer() and abs(value) >= 1):
+        return f"{int(value):,}"
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def size(n: int) -> str:
+    """Bytes for people: `93 MB`."""
+    amount = float(n)
+    for unit in ("B", "kB", "MB"):
+        if amount < 999.5:
+            return f"{amount:.0f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} GB"
+
+
+def duration(seconds: float) -> str:
+    """`0.8 s`, `42 s`, `5:07`, `2:03:11`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
