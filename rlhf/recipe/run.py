@@ -221,7 +221,8 @@ class _Run:
             return Outcome("failed", over, "raise `budget` and run again: what was made stays", key=key, exit_code=1)
         self.listener.started(name)
         started = time.time()
-        inputs = {n: self.result.manifests[n].model_dump(mode="json") for n in self.loaded.needs(name)}
+        before = _before(name, self.loaded) - {name}
+        inputs = {n: m.model_dump(mode="json") for n, m in self.result.manifests.items() if n in before}
         kind = self.loaded.kinds[name]
         job = Job(
             name,

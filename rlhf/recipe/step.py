@@ -55,7 +55,8 @@ class Room:
     labeling: Path | None = None
     """Folder of the files that people fill in (file backend)."""
     inputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Step name -> its manifest as plain JSON, for the steps that this one's Refs name: names, decided_by, metrics."""
+    """Step name -> its manifest as plain JSON, for every step that this one stands on, near or far: names, decided_by,
+    metrics. Nothing of it that changes from run to run (times, memory) may get into the artifact."""
     warnings: list[str] = field(default_factory=list)
     usd_left: float | None = None
     """What the recipe's budget still allows for paid answers, in dollars; None: no bound."""
