@@ -45,12 +45,17 @@ def write(folder: Path, rows: pl.DataFrame | Iterable[pl.DataFrame], kind: type 
         rows: One frame, or any number of frames of one row type, which need not be sorted nor fit in memory together.
         kind: The row type of a set whose `rows` may be no frame at all (`Conversation` ...).
 
+    A frame without an `id` is a table of something else (malformed records) and is written as it is.
+
     Raises:
         ValueError: a frame has columns that no data set has, or there is neither a frame nor a kind.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if files(folder):
+    if any(folder.glob("rows-*.parquet")):
         raise ValueError(f"{folder} holds rows already")
+    if isinstance(rows, pl.DataFrame) and "id" not in rows.columns:
+        _write_file(folder, 0, rows)
+        return len(rows)
     frames = iter([rows] if isinstance(rows, pl.DataFrame) else rows)
     held: list[pl.DataFrame] = []
     count = size = 0
@@ -77,9 +82,16 @@ def concat(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
     return pl.concat([f.select(_ordered(f.columns)) for f in frames], how="diagonal", rechunk=True)
 
 
-def files(folder: Path) -> list[Path]:
-    """The Parquet files of a set, in order; none when it is not there."""
-    return sorted(folder.glob("rows-*.parquet"))
+def shards(folder: Path) -> list[Path]:
+    """The Parquet files of a set, in order.
+
+    Raises:
+        UserError: the folder holds none.
+    """
+    found = sorted(folder.glob("rows-*.parquet"))
+    if not found:
+        raise UserError(f"there is no data set in {folder}", hint="a data set is a folder with rows-00000.parquet ...")
+    return found
 
 
 def scan(folder: Path, part: str | None = None) -> pl.LazyFrame:
@@ -88,7 +100,7 @@ def scan(folder: Path, part: str | None = None) -> pl.LazyFrame:
     Raises:
         UserError: there is no data set, or it has no such part.
     """
-    lazy = pl.scan_parquet(_existing(folder))
+    lazy = pl.scan_parquet(shards(folder))
     return lazy if part is None else lazy.filter(pl.col("split") == _known_part(folder, part))
 
 
@@ -108,13 +120,15 @@ def rows(folder: Path, part: str | None = None) -> list[Any]:
 
 def count(folder: Path) -> int:
     """Number of rows."""
-    return int(pl.scan_parquet(_existing(folder)).select(pl.len()).collect().item())
+    return int(pl.scan_parquet(shards(folder)).select(pl.len()).collect().item())
 
 
 def parts(folder: Path) -> dict[str, int]:
     """Split -> rows, sorted by name; empty for a set that is not split. Rows outside all splits are in none."""
-    counts = pl.scan_parquet(_existing(folder)).group_by("split").len().sort("split").collect()
-    return {name: n for name, n in counts.iter_rows() if name is not None}
+    lazy = pl.scan_parquet(shards(folder))
+    if "split" not in lazy.collect_schema().names():
+        return {}
+    return dict(lazy.drop_nulls("split").group_by("split").len().sort("split").collect().iter_rows())
 
 
 def part_or(folder: Path, part: str | None, default: str) -> str | None:
@@ -128,23 +142,44 @@ def part_or(folder: Path, part: str | None, default: str) -> str | None:
     return _known_part(folder, part or default)
 
 
+def batches(folder: Path, part: str | None = None, size: int = 10_000) -> Iterator[pl.DataFrame]:
+    """The rows, or those of one split, in order and in frames of at most `size` rows."""
+    wanted = None if part is None else _known_part(folder, part)
+    for path, offset, length in slices(folder, size):
+        frame = read_slice(path, offset, length)
+        yield frame if wanted is None else frame.filter(pl.col("split") == wanted)
+
+
 def digest(folder: Path) -> str:
-    """What the set holds, in 64 hex digits: the kind and the sorted row hashes. Cutting into files changes nothing."""
-    paths = _existing(folder)
+    """What the set holds, in 64 hex digits: the kind and the sorted row hashes. Cutting into files changes nothing.
+
+    A table that is no data set (malformed records) is hashed by its values, in order.
+    """
+    paths = shards(folder)
+    head = pl.read_parquet(paths[0], n_rows=0)
+    if "id" not in head.columns:
+        return hashlib.sha256(f"table\n{read(folder).write_ndjson()}".encode()).hexdigest()
     hashes = pl.concat([row_hashes(pl.read_parquet(path)) for path in paths]).sort()
-    whole = hashlib.sha256(f"{kind_name(pl.read_parquet(paths[0], n_rows=0))}\n".encode())
+    whole = hashlib.sha256(f"{kind_name(head)}\n".encode())
     for some in hashes.to_frame().iter_slices(100_000):
         whole.update("".join(some.to_series()).encode())
     return whole.hexdigest()
 
 
+def copy(source: Path, target: Path) -> None:
+    """Copies a set's files into another folder, which is made."""
+    target.mkdir(parents=True, exist_ok=True)
+    for path in shards(source):
+        shutil.copyfile(path, target / path.name)
+
+
 def slices(folder: Path, rows: int) -> list[tuple[Path, int, int]]:
     """(file, offset, length) of consecutive batches of at most `rows` rows; one empty batch for an empty set."""
     found = []
-    for path in _existing(folder):
+    for path in shards(folder):
         n = int(pl.scan_parquet(path).select(pl.len()).collect().item())
         found += [(path, i, min(rows, n - i)) for i in range(0, n, rows)]
-    return found or [(files(folder)[0], 0, 0)]
+    return found or [(shards(folder)[0], 0, 0)]
 
 
 def read_slice(path: Path, offset: int, length: int) -> pl.DataFrame:
@@ -163,13 +198,6 @@ def mapped(path: Path) -> pl.DataFrame:
         found = pl.from_arrow(pa.ipc.open_file(source).read_all(), rechunk=False)
     if not isinstance(found, pl.DataFrame):
         raise TypeError(f"{path} holds no frame")
-    return found
-
-
-def _existing(folder: Path) -> list[Path]:
-    found = files(folder)
-    if not found:
-        raise UserError(f"there is no data set in {folder}", hint="a data set is a folder with rows-00000.parquet")
     return found
 
 
