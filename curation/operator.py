@@ -1,8 +1,9 @@
 """The four things that can happen to a row, as base classes: `Mapper`, `Scorer`, `Filter`, `Selector`.
 
 An operator is its settings (frozen, typed, no unknown keys) plus one behaviour. Each behaviour can be written row by
-row, which is what a first version should do, or for a whole frame, which is what makes the built-in ones fast; the two
-must agree. No operator knows a store, an engine or a file of rows.
+row, which is what a first version should do, or for a whole frame, which is what makes the built-in ones fast: give
+one, and the base class answers the other. Who gives both shows by a test that they agree. No operator knows a store,
+an engine or a file of rows.
 
 On Conversations an operator sees the row. On Preferences and Candidates an operator that reads chats says `on:` which
 chat it means; operators that look at the pair or at the row as a whole (`identical_pair`, `split`, `random`, `keep`)
@@ -11,13 +12,16 @@ list those row types in `rows` and need no `on`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from curation.conversation import AnyRow, Conversation
+from curation.artifact import identity
+from curation.conversation import AnyRow, Conversation, canonical_json
 from curation.errors import RecipeError
 from curation.registry import OPERATORS, Door, lookup
 
@@ -52,12 +56,16 @@ class Operator(Settings):
     """Name in recipes; a subclass makes it a `Literal` with a default."""
     on: On | None = None
     """Which chat of a preference or of candidates: `prompt` alone, or the prompt with the `chosen` answer, the
-    `rejected` one, or each `reply` (candidates). Not for conversations."""
+    `rejected` one, or each `reply` (candidates). On conversations only `prompt`: all before the last answer."""
 
     @property
     def title(self) -> str:
         """Name for people: `length`, `length(chosen)`."""
         return f"{self.op}({self.on})" if self.on else self.op
+
+    def reads(self) -> frozenset[str]:
+        """Names of the scores that it needs; an operator before it or the data must bring them."""
+        return frozenset()
 
     def prepare(self) -> None:
         """Called once in each process before the first batch: load word lists, compile patterns, open models."""
@@ -68,7 +76,11 @@ class Mapper(Operator):
 
     def map(self, row: Any) -> Sequence[Any]:
         """The row unchanged (the same object), one edited copy, or several children. Never none: a `Filter` drops."""
-        raise NotImplementedError(f"{type(self).__name__} needs map() or map_frame()")
+        _needs_one(self, Mapper, "map", "map_frame")
+        from curation.frame import to_frame, to_rows, with_ids
+
+        made = to_rows(with_ids(self.map_frame(to_frame([row], type(row)))))
+        return [row] if made == [row] else made
 
     def map_frame(self, frame: pl.DataFrame) -> pl.DataFrame:
         """All rows at once; ids may be left stale, the engine computes them anew.
@@ -109,7 +121,10 @@ class Scorer(Operator):
 
     def score(self, conversations: list[Conversation]) -> list[float]:
         """One finite number a conversation, in order. `conversation.meta` holds what came with the prompt."""
-        raise NotImplementedError(f"{type(self).__name__} needs score()")
+        _needs_one(self, Scorer, "score", "score_frame")
+        from curation.frame import to_frame
+
+        return [float(x) for x in self.score_frame(to_frame(conversations, Conversation))]
 
     def score_frame(self, frame: pl.DataFrame) -> pl.Series:
         """The same numbers for a frame of conversations (Float64). Override for speed; a test must show equality."""
@@ -125,7 +140,11 @@ class Filter(Operator):
 
     def reason(self, row: Any) -> str | None:
         """The word, or None to keep the row."""
-        raise NotImplementedError(f"{type(self).__name__} needs reason() or reasons()")
+        _needs_one(self, Filter, "reason", "reasons")
+        from curation.frame import to_frame
+
+        word: str | None = self.reasons(to_frame([row], type(row)))[0]
+        return word
 
     def reasons(self, frame: pl.DataFrame) -> pl.Series:
         """One word or null a row (String)."""
@@ -142,7 +161,7 @@ class Selector(Operator):
     rows: ClassVar[frozenset[str]] = frozenset({"conversations", "candidates", "preferences"})
 
     def keys(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Columns computed batch by batch that `choose` will need: hashes, bands, the names of scores."""
+        """Columns computed batch by batch that `choose` will need: hashes, bands, `scores.*`. Never text."""
         return frame.select()
 
     def choose(self, table: pl.DataFrame) -> pl.Series:
@@ -152,6 +171,32 @@ class Selector(Operator):
         that depends on order must sort by (id, origin) itself. Rows with equal ids are possible.
         """
         raise NotImplementedError(f"{type(self).__name__} needs choose()")
+
+    def decide(self, table: pl.DataFrame) -> Decision:
+        """What `choose` says, and columns to write into the rows that stay. Override to write `split` or a score."""
+        return Decision(self.choose(table))
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a selector decided for each row of its table, in the table's order."""
+
+    reasons: pl.Series
+    """One word or null a row (String)."""
+    columns: Mapping[str, pl.Series] = field(default_factory=dict)
+    """Column of the rows (`split` or `scores.NAME`) -> its new values."""
+
+
+def scorer_key(scorer: Scorer) -> str:
+    """Under what a scorer's numbers are cached: its settings and revision, not the name of the column."""
+    settings = {k: v for k, v in identity(scorer).items() if k not in ("as_", "on")}
+    return hashlib.sha256(canonical_json(settings).encode()).hexdigest()
+
+
+def _needs_one(operator: Operator, base: type[Operator], by_row: str, by_frame: str) -> None:
+    """Each of two methods is written in terms of the other: one of them must be overridden."""
+    if getattr(type(operator), by_frame) is getattr(base, by_frame):
+        raise NotImplementedError(f"{type(operator).__name__} needs {by_row}() or {by_frame}()")
 
 
 class Plugin:
