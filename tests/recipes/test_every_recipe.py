@@ -1,0 +1,67 @@
+"""Every YAML below `recipes/` is read by this test; nothing that is shipped goes unread."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from rlhf.recipe import shipped
+from rlhf.recipe.load import load
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+FILES = sorted(path.relative_to(RECIPES).as_posix() for path in RECIPES.rglob("*.y*ml"))
+PROFILES = [file for file in FILES if file.startswith("profiles/")]
+NAMES = [file.removesuffix(".yaml") for file in FILES if file not in PROFILES]
+
+
+def test_there_is_something_to_read() -> None:
+    assert {"smoke", "quickstart", "openassistant", "alpaca", "mini/alpaca"} <= set(NAMES)
+
+
+def test_the_command_knows_them_all() -> None:
+    assert sorted(shipped.recipes()) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_well_formed_typed_and_wired(name: str) -> None:
+    assert load(name).steps
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_says_what_it_needs_and_what_to_expect(name: str) -> None:
+    """Hardware, hours and cost are what people choose by, so they stand first."""
+    said = load(name).head_comment
+    for word in ("Hardware:", "Hours:", "Cost:", "What to expect:"):
+        assert re.search(rf"{word} \S", said), f"the comment at the top of {name}.yaml does not say {word}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_comes_from_a_hub_is_pinned(name: str) -> None:
+    """A name without a commit would be another model, or other data, one day."""
+    for place, owner in maps(load(name).settings):
+        for field, revision in (("model_name_or_path", "model_revision"), ("path", "revision")):
+            if re.fullmatch(r"[\w.-]+/[\w.-]+", str(owner.get(field, ""))) and not owner[field].startswith((".", "data/")):
+                assert re.fullmatch(r"[0-9a-f]{40}", str(owner.get(revision))), f"{place}: {owner[field]} has no {revision}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_it_reads_has_a_licence(name: str) -> None:
+    for place, owner in maps(load(name).settings):
+        for entry in owner.get("datasets", ()):
+            assert entry.get("license"), f"{place}.datasets: {entry.get('path')} has no license"
+
+
+def test_every_profile_goes_with_a_recipe() -> None:
+    for file in PROFILES:
+        load("smoke", profile=RECIPES / file)
+
+
+def maps(value: object, place: str = "") -> list[tuple[str, dict[str, object]]]:
+    """Every mapping in plain data, with its place."""
+    if isinstance(value, dict):
+        return [(place, value), *(found for key, item in value.items() for found in maps(item, f"{place}.{key}"))]
+    if isinstance(value, list):
+        return [found for i, item in enumerate(value) for found in maps(item, f"{place}.{i}")]
+    return []
