@@ -1,0 +1,15 @@
+"""One file a step: settings, and a call into the rooms below. Names and places only; a step is imported when used."""
+
+BUILTIN: dict[str, str] = {
+    "base": "rlhf.steps.base:Base",
+    "compare": "rlhf.steps.compare:Compare",
+    "curate": "rlhf.steps.curate:Curate",
+    "dpo": "rlhf.steps.dpo:Dpo",
+    "evaluate": "rlhf.steps.evaluate:Evaluate",
+    "export": "rlhf.steps.export:Export",
+    "ingest": "rlhf.steps.ingest:Ingest",
+    "pretrain": "rlhf.steps.pretrain:Pretrain",
+    "reward": "rlhf.steps.reward:Reward",
+    "sample": "rlhf.steps.sample:Sample",
+    "sft": "rlhf.steps.sft:Sft",
+}
