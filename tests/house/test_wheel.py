@@ -57,7 +57,12 @@ def test_the_metadata_say_what_it_is(wheel: zipfile.ZipFile) -> None:
     assert metadata["Version"] == rlhf.__version__
     assert metadata["License-Expression"] == "Apache-2.0"
     assert set(metadata.get_all("Provides-Extra", [])) == {"label", "ray", "llamacpp", "quant", "dev"}
-    assert wheel.read(f"{folder}/entry_points.txt").decode().split() == ["[console_scripts]", "rlhf", "=", "rlhf.cli:main"]
+    assert wheel.read(f"{folder}/entry_points.txt").decode().split() == [
+        "[console_scripts]",
+        "rlhf",
+        "=",
+        "rlhf.cli:main",
+    ]
     assert b"Apache License" in wheel.read(f"{folder}/licenses/LICENSE")
 
 
@@ -78,7 +83,9 @@ class Installed:
 
         The variable comes before the environment's own packages, among which the checkout may be.
         """
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("RLHF_")} | {"PYTHONPATH": str(self.site)}
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("RLHF_")} | {
+            "PYTHONPATH": str(self.site)
+        }
         command = [sys.executable, str(self.site / "bin" / "rlhf"), *arguments]
         done = subprocess.run(command, cwd=self.elsewhere, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
@@ -89,7 +96,18 @@ class Installed:
 def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
     site = tmp_path_factory.mktemp("site")
     wheel = next(built.glob("*.whl"))
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(site), str(wheel)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--target",
+        str(site),
+        str(wheel),
+    ]
     subprocess.run(command, check=True)
     return Installed(site, tmp_path_factory.mktemp("elsewhere"))
 
