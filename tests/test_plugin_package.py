@@ -48,7 +48,9 @@ class Place:
         (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
 
     def rlhf(self, *arguments: str, exit_code: int = 0) -> subprocess.CompletedProcess[str]:
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("RLHF_")} | {"PYTHONPATH": str(self.site)}
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("RLHF_")} | {
+            "PYTHONPATH": str(self.site)
+        }
         command = [sys.executable, "-m", "rlhf.cli", *arguments]
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
         assert done.returncode == exit_code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
@@ -136,5 +138,7 @@ def test_the_documentation_shows_this_code() -> None:
     for file, code in shown.items():
         real = (PACKAGE / file).read_text()
         if file == "pyproject.toml":  # from the entry points on, without the plugin that is broken on purpose
-            real = "".join(line for line in real[real.index("[project.entry-points") :].splitlines(True) if "broken" not in line)
+            real = "".join(
+                line for line in real[real.index("[project.entry-points") :].splitlines(True) if "broken" not in line
+            )
         assert code == real, file

@@ -42,8 +42,12 @@ def test_what_comes_from_a_hub_is_pinned(name: str) -> None:
     """A name without a commit would be another model, or other data, one day."""
     for place, owner in maps(load(name).settings):
         for field, revision in (("model_name_or_path", "model_revision"), ("path", "revision")):
-            if re.fullmatch(r"[\w.-]+/[\w.-]+", str(owner.get(field, ""))) and not owner[field].startswith((".", "data/")):
-                assert re.fullmatch(r"[0-9a-f]{40}", str(owner.get(revision))), f"{place}: {owner[field]} has no {revision}"
+            if re.fullmatch(r"[\w.-]+/[\w.-]+", str(owner.get(field, ""))) and not owner[field].startswith(
+                (".", "data/")
+            ):
+                assert re.fullmatch(r"[0-9a-f]{40}", str(owner.get(revision))), (
+                    f"{place}: {owner[field]} has no {revision}"
+                )
 
 
 @pytest.mark.parametrize("name", NAMES)
