@@ -74,8 +74,8 @@ def print_text(loaded: LoadedRecipe, store: Store, result: RunResult, page: Path
     verdicts = [line for name, m in evaluations(result.manifests) for line in verdict_lines(m, loaded.steps[name])]
     if verdicts:
         print("\n" + "\n".join(verdicts))
-    for _, manifest in list(evaluations(result.manifests))[:1]:
-        print(side_by_side(manifest), end="")
+    examples = [found for _, m in evaluations(result.manifests) if (found := side_by_side(m))]
+    print("".join(examples[-1:]), end="")
     for name, outcome in result.outcomes.items():
         if outcome.state in ("failed", "gated", "waiting"):
             print("\n" + _trouble(name, outcome))

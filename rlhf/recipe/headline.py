@@ -74,8 +74,8 @@ def size(n: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`0.8 s`, `42 s`, `5:07`, `2:03:11`."""
-    if seconds < 10:
+    """`0.8 s`, `42 s`, `5:07`, `2:03:11`; whole seconds stay whole."""
+    if isinstance(seconds, float) and seconds < 9.95:
         return f"{seconds:.1f} s"
     if seconds < 59.5:
         return f"{seconds:.0f} s"

@@ -62,11 +62,11 @@ class Gauge(Bar):
         """`34/120 steps`, `1.2/s`, `0:42 left`, `loss 2.31`: the most important first."""
         count = f"{self.n:,}/{self.of:,}" if self.of else f"{self.n:,}"
         found = [f"{count} {self.unit}"]
-        if rate := self.rate():
-            if self.of and self.of > self.n:
-                found.append(f"{duration((self.of - self.n) / rate)} left")
-            found.append(f"{figure(rate)}/s")
-        return [*found, *(f"{name} {figure(value)}" for name, value in list(self.figures.items()))]
+        figures = [f"{name} {figure(value)}" for name, value in list(self.figures.items())]
+        rate = self.rate()
+        if rate and self.of and self.of > self.n:
+            found.append(f"{duration(max(round((self.of - self.n) / rate), 1))} left")
+        return [*found, *figures[:1], *([f"{figure(rate)}/s"] if rate else []), *figures[1:]]
 
 
 class _Line:
@@ -214,17 +214,20 @@ class Screen(_View):
 
         super().__init__()
         self._console = console
+        self._moving = False
         self._plain = not (console.encoding or "").lower().startswith("utf")
         self._live = Live(
             console=console, get_renderable=self._drawn, refresh_per_second=6, redirect_stdout=False, redirect_stderr=False
         )
 
     def __exit__(self, *_: object) -> None:
-        if self._live.is_started:
+        if self._moving:
+            self._moving = False  # the last picture shows every step
             self._live.stop()
 
     def begin(self, order: list[str], loaded: LoadedRecipe) -> None:
         super().begin(order, loaded)
+        self._moving = True
         self._live.start()
 
     def said(self, line: _Line, text: str) -> None:
@@ -236,7 +239,7 @@ class Screen(_View):
         lines = list(self.lines.values())
         room = self._console.height - 3
         hidden: list[_Line] = []
-        if self._live.is_started and len(lines) > room:  # the end of the run shows all
+        if self._moving and len(lines) > room:
             over = [line for line in lines if line.outcome and line.outcome.state in ("done", "cached")]
             hidden = over[: len(lines) - room + 1]
         shown = [self._row(line) for line in lines if line not in hidden]
@@ -244,7 +247,7 @@ class Screen(_View):
             from rich.text import Text
 
             shown.insert(0, Text(f"  {len(hidden)} steps before this are done", style="dim"))
-        return Group(*shown[: max(room, 1)] if self._live.is_started else shown)
+        return Group(*shown[: max(room, 1)] if self._moving else shown)
 
     def _row(self, line: _Line) -> Text:
         from rich.text import Text
@@ -254,12 +257,13 @@ class Screen(_View):
         sign, style = _SIGNS[state]
         row = Text(no_wrap=True, overflow="ellipsis")
         row.append(self._safe(sign), style)
-        row.append(f" {line.name[:names]:<{names}}  ", "dim" if state in ("pending", "skipped") else "bold" if state == "running" else "")
+        name = line.name if len(line.name) <= names else line.name[: names - 1] + self._safe("…")
+        row.append(f" {name:<{names}}  ", "dim" if state in ("pending", "skipped") else "bold" if state == "running" else "")
         room = self._console.width - row.cell_len
         if state == "running":
             self._add_running(row, line, room)
         elif line.outcome:
-            took = "cached" if state == "cached" else duration(line.outcome.seconds) if line.outcome.seconds else ""
+            took = "cached" if state == "cached" else duration(line.outcome.seconds) if line.outcome.seconds > 0.05 else ""
             words = told(line.outcome).partition("\n")[0]
             left = max(room - len(took) - 2, 8)
             bad = state in ("failed", "gated", "waiting")

@@ -1,0 +1,163 @@
+"""One JSON Schema for recipe files, built from the settings classes, so that an editor completes and explains them.
+
+It describes what the loader accepts, the built-in steps and operators and those of installed packages; the loader
+stays the judge (it also knows wiring). Put `# yaml-language-server: $schema=recipe.schema.json` into a recipe's first
+lines, or tell the editor where the file lies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+
+from curation.operator import Operator, Plugin
+from curation.registry import OPERATORS, STEPS, known_names, lookup
+from rlhf.recipe.fields import inside, names, of_field
+from rlhf.recipe.load import Top
+from rlhf.recipe.step import ONE_OR_MORE
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_PLUGIN_PATH = {"type": "string", "pattern": "[:/]", "description": "import path `package.module:Class`, or `package/name`"}
+
+Schema = dict[str, Any]
+
+
+class _Generate(GenerateJsonSchema):
+    """Defaults that follow other settings have no JSON form; leave them out without a word."""
+
+    def emit_warning(self, kind: Any, detail: str) -> None:
+        """Said by `rlhf check`, not here."""
+
+
+def recipe_schema() -> Schema:
+    """The schema of a recipe file."""
+    steps = {name: lookup(STEPS, name) for name in known_names(STEPS)}
+    operators = {name: lookup(OPERATORS, name) for name in known_names(OPERATORS)}
+    classes = list(dict.fromkeys([*_all_classes([*steps.values(), *operators.values()]), Top]))
+    placed, whole = models_json_schema(
+        [(cls, "validation") for cls in classes], schema_generator=_Generate, ref_template="#/$defs/{model}"
+    )
+    defs: Schema = whole.get("$defs", {})
+    where = {cls: schema["$ref"].rpartition("/")[2] for (cls, _), schema in placed.items()}
+    for cls, name in where.items():
+        _mend(cls, defs[name])
+    for cls in operators.values():
+        _without(defs[where[cls]], "op")
+    for cls in steps.values():
+        defs[where[cls]]["required"] = ["step", *(r for r in defs[where[cls]].get("required", []) if r != "step")]
+    bases = {plugin.base for cls in classes for field in names(cls).values() for plugin in of_field(field) if isinstance(plugin, Plugin)}
+    for base in bases:
+        fitting = {name: cls for name, cls in operators.items() if issubclass(cls, base)}
+        defs[_plugin_name(base)] = _plugin(base, fitting, where)
+    top = defs.pop(where[Top])
+    base_settings = {**defs[where[steps["base"]]]} if "base" in steps else {"type": "object"}
+    _without(base_settings, "step")
+    top["properties"]["base"] = {
+        "anyOf": [base_settings, {"type": "null"}],
+        "description": top["properties"]["base"].get("description", ""),
+    }
+    top["properties"]["steps"] = {
+        "type": "object",
+        "description": top["properties"]["steps"].get("description", ""),
+        "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_-]{0,63}$"},
+    }
+    in_steps = {name: f"#/$defs/{where[cls]}" for name, cls in steps.items() if name != "base"}
+    return {
+        "$schema": DIALECT,
+        "title": "An rlhf recipe",
+        **{k: v for k, v in top.items() if k not in ("title", "description")},
+        "if": {"required": ["extends"]},
+        "then": {"properties": {"steps": {"additionalProperties": {"type": "object"}}}},
+        "else": {"properties": {"steps": {"additionalProperties": _step(in_steps)}}, "required": ["steps"]},
+        "$defs": defs,
+    }
+
+
+def _all_classes(roots: list[type[BaseModel]]) -> Iterator[type[BaseModel]]:
+    """The settings classes and all those inside them, plugins aside."""
+    seen: dict[type[BaseModel], None] = {}
+
+    def visit(cls: type[BaseModel]) -> None:
+        if cls in seen:
+            return
+        seen[cls] = None
+        for field in names(cls).values():
+            for found in inside(field.annotation):
+                if isinstance(found, type) and not issubclass(found, Operator):
+                    visit(found)
+
+    for root in roots:
+        visit(root)
+    yield from seen
+
+
+def _mend(cls: type[BaseModel], schema: Schema) -> None:
+    """Says what the generated schema cannot know: plugins, and lists that may be written as one value."""
+    for name, field in names(cls).items():
+        place = schema.get("properties", {}).get(name)
+        if place is None:
+            continue
+        for plugin in of_field(field):
+            if isinstance(plugin, Plugin):
+                place = _replaced(place, {"x-plugin": plugin.door.what}, {"$ref": f"#/$defs/{_plugin_name(plugin.base)}"})
+        if ONE_OR_MORE in field.metadata:
+            place = _one_or_more(place)
+        schema["properties"][name] = place
+
+
+def _one_or_more(schema: Schema) -> Schema:
+    about = {k: schema.pop(k) for k in ("description", "default", "title") if k in schema}
+    return {**about, "anyOf": [schema.get("items", {}), schema]}
+
+
+def _replaced(schema: Any, old: Schema, new: Schema) -> Any:
+    if isinstance(schema, dict):
+        if all(schema.get(k) == v for k, v in old.items()):
+            return {**{k: v for k, v in schema.items() if k not in old}, **new}
+        return {k: _replaced(v, old, new) for k, v in schema.items()}
+    return [_replaced(v, old, new) for v in schema] if isinstance(schema, list) else schema
+
+
+def _without(schema: Schema, name: str) -> None:
+    schema["properties"] = {k: v for k, v in schema.get("properties", {}).items() if k != name}
+    schema["required"] = [r for r in schema.get("required", []) if r != name]
+
+
+def _plugin_name(base: type[BaseModel]) -> str:
+    return f"any_{base.__name__.lower()}"
+
+
+def _plugin(base: type[BaseModel], fitting: dict[str, type[BaseModel]], where: dict[type[BaseModel], str]) -> Schema:
+    """A plugin as people write it: a name, or one name with its settings."""
+    properties: Schema = {}
+    for name, cls in fitting.items():
+        settings: list[Schema] = [{"$ref": f"#/$defs/{where[cls]}"}, {"type": "null"}]
+        if hasattr(cls, "shorthand"):
+            settings.append({"type": ["string", "number", "integer", "boolean", "array"]})
+        properties[name] = {"anyOf": settings, "description": " ".join((cls.__doc__ or "").split())}
+    bare = [name for name, cls in fitting.items() if not any(f.is_required() for f in cls.model_fields.values())]
+    with_settings = {
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": 1,
+        "properties": properties,
+        "patternProperties": {"[:/]": {}},
+        "additionalProperties": False,
+    }
+    return {"title": base.__name__, "anyOf": [{"enum": bare}, with_settings, _PLUGIN_PATH]}
+
+
+def _step(refs: dict[str, str]) -> Schema:
+    """A step: `step` decides which settings it takes, so that an editor complains about the one wrong key."""
+    return {
+        "type": "object",
+        "required": ["step"],
+        "properties": {"step": {"anyOf": [{"enum": list(refs)}, _PLUGIN_PATH]}},
+        "allOf": [
+            {"if": {"properties": {"step": {"const": name}}, "required": ["step"]}, "then": {"$ref": ref}}
+            for name, ref in refs.items()
+        ],
+    }
