@@ -1,0 +1,88 @@
+"""Money and tokens: what was used, and what may still be spent.
+
+The bound of a recipe is kept before the fact: nobody is asked while the worst case could pass it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from curation.errors import UserError
+
+
+@dataclass
+class Usage:
+    """What was asked and what it cost."""
+
+    answers: int = 0
+    cached: int = 0
+    """Of the answers, those that were known already."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    usd: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def count(
+        self, *, answers: int = 0, cached: int = 0, prompt: int = 0, completion: int = 0, usd: float = 0.0
+    ) -> None:
+        """Adds to the counts, from any thread."""
+        with self._lock:
+            self.answers += answers
+            self.cached += cached
+            self.prompt_tokens += prompt
+            self.completion_tokens += completion
+            self.usd += usd
+
+    def tokens(self) -> dict[str, int]:
+        """As a manifest counts them."""
+        return {"prompt": self.prompt_tokens, "completion": self.completion_tokens} if self.answers else {}
+
+
+class BudgetReached(UserError):
+    """The next request could cost more than is left."""
+
+
+class Purse:
+    """What may still be spent, shared by all clients of a step, from any thread.
+
+    A request first reserves its worst case, then pays what it really cost, so the bound is never passed.
+    """
+
+    def __init__(self, usd_left: float | None = None) -> None:
+        self.usd_left, self.spent = usd_left, 0.0
+        self._reserved: list[float] = []
+        self._change = threading.Condition()
+
+    @contextmanager
+    def paying(self, worst: float) -> Iterator[Callable[[float], None]]:
+        """Waits until the worst case fits; the caller reports the real price.
+
+        Raises:
+            BudgetReached: it does not fit, and nothing is under way that could cost less than was reserved for it.
+        """
+        with self._change:
+            while self.usd_left is not None and self.spent + sum(self._reserved) + worst > self.usd_left:
+                if not self._reserved:
+                    raise BudgetReached(
+                        f"the budget for paid answers is used up: {self.spent:.4f} dollars spent in this step, "
+                        f"{self.usd_left:.4f} allowed, and the next answer may cost {worst:.4f}",
+                        hint="raise `budget.usd` and run again: every answer that was paid for is kept",
+                    )
+                self._change.wait()
+            self._reserved.append(worst)
+        cost = 0.0
+
+        def pay(price: float) -> None:
+            nonlocal cost
+            cost += price
+
+        try:
+            yield pay
+        finally:
+            with self._change:
+                self._reserved.remove(worst)
+                self.spent += cost
+                self._change.notify_all()

@@ -1,0 +1,112 @@
+"""A chat completion server on loopback, as small as it can be: what it answers is a function of the request."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass
+class Says:
+    """One answer, or a way to fail."""
+
+    text: str | None = ""
+    status: int = 200
+    raw: str | None = None
+    """The body as it is; None: a chat completion with `text`."""
+    headers: dict[str, str] = field(default_factory=dict)
+    delay: float = 0.0
+    finish: str = "stop"
+    usage: tuple[int, int] = (10, 5)
+
+
+@dataclass
+class Heard:
+    body: dict[str, Any]
+    headers: dict[str, str]
+
+
+@dataclass
+class ChatServer:
+    url: str
+    heard: list[Heard] = field(default_factory=list)
+    at_once: int = 0
+    """Most requests that were ever under way together."""
+
+    def last_words(self) -> list[str]:
+        return [h.body["messages"][-1]["content"] for h in self.heard]
+
+
+def refuses(status: int, message: str, **how: Any) -> Says:
+    """OpenAI's error."""
+    return Says(status=status, raw=json.dumps({"error": {"message": message}}), **how)
+
+
+def completion(says: Says) -> dict[str, Any]:
+    prompt, completion = says.usage
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "test",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": says.text}, "finish_reason": says.finish}],
+        "usage": {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion},
+    }
+
+
+@contextmanager
+def chat_server(answer: Callable[[dict[str, Any], int], Says | str]) -> Iterator[ChatServer]:
+    """Serves until the block ends. `answer` gets the request's body and its number, from 0."""
+    lock = threading.Lock()
+    busy = 0
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            nonlocal busy
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            with lock:
+                number = len(served.heard)
+                served.heard.append(Heard(body, {k.lower(): v for k, v in self.headers.items()}))
+                busy += 1
+                served.at_once = max(served.at_once, busy)
+            says = answer(body, number)
+            says = Says(says) if isinstance(says, str) else says
+            time.sleep(says.delay)
+            with lock:
+                busy -= 1
+            text = json.dumps(completion(says)) if says.raw is None else says.raw
+            self.send_response(says.status if self.path == "/v1/chat/completions" else 404)
+            for name, value in {"Content-Type": "application/json", **says.headers}.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(text.encode())))
+            self.end_headers()
+            with suppress(BrokenPipeError, ConnectionResetError):  # the client gave up
+                self.wfile.write(text.encode())
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        block_on_close = False
+
+        def handle_error(self, *_: Any) -> None:
+            pass
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        served = ChatServer(f"http://127.0.0.1:{server.server_address[1]}/v1")
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        try:
+            yield served
+        finally:
+            server.shutdown()
+            thread.join()
