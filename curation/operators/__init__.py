@@ -1,1 +1,23 @@
-BUILTIN: dict[str,str] = {"words":"curation.operators.words:Words"}
+"""The built-in operators, one idea a file, by the names that recipes use.
+
+Nothing here is imported until a recipe names it. A new one gets its file and its line below.
+"""
+
+from __future__ import annotations
+
+BUILTIN: dict[str, str] = {
+    "boilerplate": "curation.operators.boilerplate:Boilerplate",
+    "brevity": "curation.operators.brevity:Brevity",
+    "exact_dedup": "curation.operators.exact_dedup:ExactDedup",
+    "first_sentence": "curation.operators.first_sentence:FirstSentence",
+    "identical_pair": "curation.operators.identical_pair:IdenticalPair",
+    "keep": "curation.operators.keep:Keep",
+    "length": "curation.operators.length:Length",
+    "length_gap": "curation.operators.length_gap:LengthGap",
+    "normalize": "curation.operators.normalize:Normalize",
+    "random": "curation.operators.random:Random",
+    "roles": "curation.operators.roles:Roles",
+    "split": "curation.operators.split:Split",
+    "turns": "curation.operators.turns:Turns",
+    "words": "curation.operators.words:Words",
+}
