@@ -88,7 +88,11 @@ def _unmet(requirement: str) -> str | None:
     found = _installed(wanted.name)
     if found is None:
         return f"{wanted.name} is missing"
-    return None if wanted.specifier.contains(found, prereleases=True) else f"{wanted.name} {found}, needs {wanted.specifier}"
+    return (
+        None
+        if wanted.specifier.contains(found, prereleases=True)
+        else f"{wanted.name} {found}, needs {wanted.specifier}"
+    )
 
 
 def _pins() -> dict[str, str]:
@@ -159,7 +163,9 @@ def _disk(place: Path) -> Finding:
         place = place.parent
     free = shutil.disk_usage(place).free / 1e9
     little = free < _LEAST_DISK_GB
-    return Finding("disk", "note" if little else "ok", f"{free:.0f} GB free", "models and checkpoints need more" if little else "")
+    return Finding(
+        "disk", "note" if little else "ok", f"{free:.0f} GB free", "models and checkpoints need more" if little else ""
+    )
 
 
 def _extras() -> list[Finding]:

@@ -26,7 +26,9 @@ def add_recipe(parser: argparse.ArgumentParser, store: bool = True) -> None:
     parser.add_argument("--profile", metavar="FILE", help="where and how fast to run (default: RLHF_PROFILE)")
     if store:
         parser.add_argument(
-            "--store", metavar="FOLDER", help="where artifacts and caches lie (default: RLHF_STORE, the profile's, .rlhf)"
+            "--store",
+            metavar="FOLDER",
+            help="where artifacts and caches lie (default: RLHF_STORE, the profile's, .rlhf)",
         )
 
 

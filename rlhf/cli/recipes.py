@@ -36,7 +36,11 @@ def _ls(args: argparse.Namespace) -> int:
 
     found = {name: head_comment(path.read_text(encoding="utf-8")) for name, path in shipped.recipes().items()}
     if args.json:
-        print(json.dumps({"recipes": {n: {"path": str(shipped.recipes()[n]), "about": c} for n, c in found.items()}}, indent=1))
+        print(
+            json.dumps(
+                {"recipes": {n: {"path": str(shipped.recipes()[n]), "about": c} for n, c in found.items()}}, indent=1
+            )
+        )
         return 0
     print(columns([[name, " ".join(comment.split())] for name, comment in found.items()]))
     return 0

@@ -22,7 +22,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", dest="from_", metavar="STEP", help="this step and all that comes after it")
     parser.add_argument("--until", metavar="STEP", help="this step and all that it needs")
     parser.add_argument(
-        "--redo", action="append", default=[], metavar="STEP", help="run this step although it is done; may be given again"
+        "--redo",
+        action="append",
+        default=[],
+        metavar="STEP",
+        help="run this step although it is done; may be given again",
     )
     parser.add_argument("--no-wait", action="store_true", help="fail when another run works on the same step")
     parser.add_argument("--no-page", action="store_true", help="write no page at the end")

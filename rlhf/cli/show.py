@@ -74,7 +74,11 @@ def _one(args: argparse.Namespace, loaded: LoadedRecipe, store: Store, p: Planne
     if args.json:
         found = step_json(p.step.step, state, p.manifest, store)
         manifest = p.manifest.model_dump(mode="json") if p.manifest else None
-        print(json.dumps({"recipe": loaded.name, "name": p.name, **found, "manifest": manifest}, indent=1, ensure_ascii=False))
+        print(
+            json.dumps(
+                {"recipe": loaded.name, "name": p.name, **found, "manifest": manifest}, indent=1, ensure_ascii=False
+            )
+        )
         return 0
     print(f"{p.name}: {p.step.step}, {state}")
     if p.manifest:

@@ -1,4 +1,4 @@
-"""What a run came to: who won and by whose judgement, two answers side by side, what went wrong, where the page lies."""
+"""What a run came to: who won, as judged by whom, two answers side by side, what went wrong, where the page lies."""
 
 from __future__ import annotations
 
@@ -88,7 +88,11 @@ def print_text(loaded: LoadedRecipe, store: Store, result: RunResult, page: Path
 
 
 def _trouble(name: str, outcome: Outcome) -> str:
-    words = {"failed": "failed", "gated": "made its artifact, but its gate does not hold", "waiting": "waits for people"}
+    words = {
+        "failed": "failed",
+        "gated": "made its artifact, but its gate does not hold",
+        "waiting": "waits for people",
+    }
     color = "yellow" if outcome.state == "waiting" else "red"
     lines = [colored(f"{name} {words[outcome.state]}", color) + (f": {outcome.message}" if outcome.message else "")]
     if outcome.hint:

@@ -37,7 +37,7 @@ def check(
     loaded, problems = examine(recipe, sets=sets, profile=profile)
     problems = [*problems, *_files(loaded)]
     warnings = [
-        Problem(text, loaded.place("steps", name), f"steps.{name}")
+        Problem(text, loaded.find("steps", name).place, f"steps.{name}")
         for name, step in loaded.steps.items()
         for text in step.advice()
     ]
@@ -55,8 +55,8 @@ def _files(loaded: LoadedRecipe) -> list[Problem]:
             try:
                 _locate(str(place[-1]), pointer, owner, around)
             except UserError as error:
-                path = ("steps", name, *place)
-                problems.append(Problem(error.what, loaded.place(*path), ".".join(map(str, path)), error.hint))
+                found = loaded.find("steps", name, *place)
+                problems.append(Problem(error.what, found.place, found.dotted, error.hint))
     return problems
 
 

@@ -55,26 +55,48 @@ class Node:
         """The node under a name of a map; None where there is none (or no map)."""
         return self.value.get(name) if isinstance(self.value, dict) else None
 
-    def find(self, path: Path_) -> tuple[Node, Place]:
-        """The deepest node on a path and the place to name for it.
+    def find(self, path: Path_) -> Found:
+        """The deepest node on a path, and how to name it.
 
         Parts of the path that the text does not hold are passed over: validation adds some (the tag of a union, the
-        index of a list that was written as one value, the name of a field that a short form left out).
+        index of a list that was written as one value, the name of a field that a short form left out), and leaves out
+        the name of an operator over its settings.
         """
         node, place = self, self.place
-        for part in path:
+        shown: list[str | int] = []
+        for i, part in enumerate(path):
+            if isinstance(node.value, dict) and part not in node.value and len(node.value) == 1:
+                name, inner = next(iter(node.value.items()))  # an operator: {name: {settings}}
+                if isinstance(inner.value, dict) and part in inner.value:
+                    node = inner
+                    shown.append(name)
             if isinstance(node.value, dict) and part in node.value:
                 place = node.keys.get(str(part), node.value[part].place)
                 node = node.value[part]
             elif isinstance(node.value, list) and isinstance(part, int) and -1 < part < len(node.value):
                 node = node.value[part]
                 place = node.place
-            elif isinstance(node.value, dict) and len(node.value) == 1:  # an operator's settings: {name: {...}}
-                inner = next(iter(node.value.values()))
-                if isinstance(inner.value, dict) and part in inner.value:
-                    place = inner.keys.get(str(part), inner.value[part].place)
-                    node = inner.value[part]
-        return node, place
+            elif not (isinstance(part, str) and isinstance(node.value, dict) and i == len(path) - 1):
+                continue
+            shown.append(part)
+        return Found(node, place, tuple(shown))
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where a path leads in a tree."""
+
+    node: Node
+    """The deepest one that the text holds."""
+    place: Place
+    """The line to name."""
+    path: Path_
+    """The part of the path that the user wrote (and the last name, written or not)."""
+
+    @property
+    def dotted(self) -> str:
+        """`steps.sft.learning_rate`."""
+        return ".".join(map(str, self.path))
 
 
 def read(file: Path) -> tuple[Node, str]:

@@ -32,11 +32,11 @@ def validated(
     try:
         return cls.model_validate(settings), [], set()
     except ValidationError as error:
-        found = problems(cls, error.errors(include_url=False), tree, prefix, advice)
-        return None, found, {str(e["loc"][0]) for e in error.errors(include_url=False) if e["loc"]}
+        wrong = problems(cls, error.errors(include_url=False), tree, prefix, advice)
+        return None, wrong, {str(e["loc"][0]) for e in error.errors(include_url=False) if e["loc"]}
     except UserError as error:
-        place, path = located(tree, prefix)
-        return None, [Problem(error.what, place, dotted(path), error.hint)], set()
+        found = tree.find(prefix)
+        return None, [Problem(error.what, found.place, found.dotted, error.hint)], set()
 
 
 def problems(cls: type[BaseModel], errors: Sequence[Any], tree: Node, prefix: Path_, advice: Advice) -> list[Problem]:
@@ -62,55 +62,31 @@ def problems(cls: type[BaseModel], errors: Sequence[Any], tree: Node, prefix: Pa
 
 def _one(cls: type[BaseModel], error: Any, loc: Path_, tree: Node, prefix: Path_, advice: Advice) -> Problem:
     kind, value = error["type"], error.get("input")
+    found = tree.find((*prefix, *loc[:-1]) if kind == "missing" else (*prefix, *loc))
+
+    def problem(what: str, hint: str) -> Problem:
+        return Problem(what, found.place, found.dotted, hint)
+
     if kind == "extra_forbidden":
-        place, path = located(tree, (*prefix, *loc))
         owners = [x for x in at(cls, loc[:-1])[0] if isinstance(x, type)]
-        return Problem(
-            f"unknown key {loc[-1]!r}", place, dotted(path), advice(str(loc[-1]), value, (owners or [cls])[0])
-        )
+        return problem(f"unknown key {loc[-1]!r}", advice(str(loc[-1]), value, (owners or [cls])[0]))
     _, field = at(cls, loc)
     about = first_sentence(field.description) if field else ""
     if kind == "missing":
-        place, path = located(tree, (*prefix, *loc[:-1]))
-        return Problem(f"{loc[-1]!r} is missing", place, dotted(path), about)
-    place, path = located(tree, (*prefix, *loc))
+        return problem(f"{loc[-1]!r} is missing", about)
     if kind == "literal_error":
-        hint = did_you_mean(str(value), re.findall(r"'([^']*)'", str(error["ctx"]["expected"])))
-        return Problem(f"should be {error['ctx']['expected']}, not {value!r}", place, dotted(path), hint)
+        wanted = str(error["ctx"]["expected"])
+        return problem(f"should be {wanted}, not {value!r}", did_you_mean(str(value), re.findall(r"'([^']*)'", wanted)))
     if kind in ("model_type", "model_attributes_type", "dict_type"):
         owners = [x for x in at(cls, loc)[0] if isinstance(x, type)]
         keys = ", ".join(names(owners[0])) if owners else ""
-        return Problem(f"should be a map, not {_short(value)}", place, dotted(path), f"keys: {keys}" if keys else about)
+        return problem(f"should be a map, not {_short(value)}", f"keys: {keys}" if keys else about)
     what = str(error["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if what.startswith("Input should"):
         what = what.removeprefix("Input ").partition(", unable to parse")[0] + f", not {_short(value)}"
-    return Problem(what, place, dotted(path), "" if kind in ("plugin", "pointer") else about)
+    return problem(what, "" if kind in ("plugin", "pointer") else about)
 
 
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-def located(tree: Node, loc: Path_) -> tuple[Place, Path_]:
-    """The place of a setting and the part of its path that the text holds (the last part always)."""
-    _, place = tree.find(loc)
-    path: list[str | int] = []
-    node: Node | None = tree
-    for i, part in enumerate(loc):
-        child: Node | None = None
-        if node and isinstance(node.value, dict):
-            child = node.value.get(part)
-        elif node and isinstance(node.value, list) and isinstance(part, int) and part < len(node.value):
-            child = node.value[part]
-        if child:
-            node = child
-            path.append(part)
-        elif isinstance(part, str) and (node is None or (isinstance(node.value, dict) and i == len(loc) - 1)):
-            path.append(part)
-    return place, tuple(path)
-
-
-def dotted(path: Path_) -> str:
-    """`steps.sft.learning_rate`."""
-    return ".".join(map(str, path))

@@ -21,7 +21,9 @@ def headline(manifest: Manifest) -> str:
     if loss := manifest.curves.get("loss"):
         parts.append(f"loss {figure(loss[0][1])} -> {figure(loss[-1][1])}")
     if (accuracy := manifest.metrics.get("accuracy")) is not None:
-        parts.append(f"accuracy {interval(accuracy)}" if isinstance(accuracy, Mapping) else f"accuracy {figure(accuracy)}")
+        parts.append(
+            f"accuracy {interval(accuracy)}" if isinstance(accuracy, Mapping) else f"accuracy {figure(accuracy)}"
+        )
     if manifest.decided_by:
         parts.append(f"decided by {manifest.decided_by}")
     if not parts:

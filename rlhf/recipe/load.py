@@ -20,8 +20,8 @@ from curation.errors import RecipeError, did_you_mean
 from curation.operator import Settings
 from curation.registry import STEPS, known_names, lookup
 from rlhf.recipe import belongs, shipped
-from rlhf.recipe.document import Node, Path_, head_comment, merged, read
-from rlhf.recipe.explain import located, validated
+from rlhf.recipe.document import Found, Node, Path_, head_comment, merged, read
+from rlhf.recipe.explain import validated
 from rlhf.recipe.fields import names
 from rlhf.recipe.overrides import Change, apply, changes
 from rlhf.recipe.problem import Place, Problem, RecipeProblems
@@ -90,9 +90,9 @@ class LoadedRecipe:
         """The steps that a step reads, each once."""
         return tuple(dict.fromkeys(ref.step for ref in self.edges[name]))
 
-    def place(self, *path: str | int) -> Place:
-        """Where a setting was written: `place("steps", "sft", "data")`. The closest place known."""
-        return self.tree.find(_in_file(path))[1]
+    def find(self, *path: str | int) -> Found:
+        """Where a setting was written: `find("steps", "sft", "data").place`. The closest place known."""
+        return self.tree.find(_in_file(path))
 
 
 def load(
@@ -133,7 +133,7 @@ def examine(
     problems += found
     steps, partial = _steps(tree, top, path, problems)
     known = _written(tree) | ({"base"} if tree.get("base") else set())
-    wiring = wire(steps, known, lambda p: located(tree, _in_file(p)), partial)
+    wiring = wire(steps, known, lambda p: tree.find(_in_file(p)), partial)
     problems += wiring.problems
     loaded = LoadedRecipe(
         name=top.recipe or re.sub(r"[^A-Za-z0-9_-]", "-", path.stem),
@@ -224,9 +224,7 @@ def _steps(tree: Node, top: Top, path: Path, problems: list[Problem]) -> tuple[d
         place = ("steps", name)
         if name in ("base", "profile", *names(Top)) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]{0,63}", name):
             hint = "names are letters, digits, - and _; those of the recipe's own keys and `base` are taken"
-            problems.append(
-                Problem(f"a step cannot be called {name!r}", located(tree, place)[0], ".".join(place), hint)
-            )
+            problems.append(Problem(f"a step cannot be called {name!r}", tree.find(place).place, ".".join(place), hint))
         else:
             written[name] = settings
     for name, settings in written.items():
@@ -243,7 +241,7 @@ def _step(
 ) -> tuple[Step | None, bool]:
     """One step, and whether all of it could be read."""
     place = _in_file(("steps", name))
-    here, dotted = located(tree, place)[0], ".".join(map(str, place))
+    here, dotted = tree.find(place).place, ".".join(map(str, place))
     if not isinstance(settings, dict):
         problems.append(Problem("a step is a map of settings", here, dotted, f"write `{name}: {{step: sft, ...}}`"))
         return None, False
@@ -254,12 +252,12 @@ def _step(
     try:
         cls: type[Step] = lookup(STEPS, settings["step"])
     except RecipeError as error:
-        problems.append(Problem(error.what, located(tree, (*place, "step"))[0], f"{dotted}.step", error.hint))
+        problems.append(Problem(error.what, tree.find((*place, "step")).place, f"{dotted}.step", error.hint))
         return None, False
     known = names(cls)
     if cut := belongs.batch({k: v for k, v in settings.items() if k not in known}):
         wrong = [k for k in belongs.BATCH if k in settings]
-        problems.append(Problem(cut[0], located(tree, (*place, wrong[0]))[0], dotted, cut[1]))
+        problems.append(Problem(cut[0], tree.find((*place, wrong[0])).place, dotted, cut[1]))
         settings = {k: v for k, v in settings.items() if k not in wrong}
     filled = _filled(settings, known, tree, top)
     if "policy" in known and "policy" not in filled and not known["policy"].is_required() and not _several(filled):
@@ -324,7 +322,7 @@ def _with_places(profile: Profile, tree: Node) -> Profile:
     def absolute(value: str | None, *path: str) -> str | None:
         if not value or not is_relative(value):
             return value
-        return str(origin_of(tree.find(path)[0].place) / value)
+        return str(origin_of(tree.find(path).node.place) / value)
 
     training, labeling = profile.training, profile.labeling
     accelerate = absolute(training.accelerate_config, "training", "accelerate_config")

@@ -30,7 +30,7 @@ def rebased(step: M, tree: Node, prefix: Path_, recipe: Path) -> M:
     here = recipe.parent
 
     def one(place: Path_, pointer: Bound, owner: BaseModel) -> Bound:
-        origin = origin_of(tree.find((*prefix, *place))[0].place)
+        origin = origin_of(tree.find((*prefix, *place)).node.place)
         if isinstance(pointer, Ref) or origin == here or not is_relative(pointer.written):
             return pointer
         meant = origin / pointer.written

@@ -20,7 +20,11 @@ from rlhf.recipe.load import Top
 from rlhf.recipe.step import ONE_OR_MORE
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_PLUGIN_PATH = {"type": "string", "pattern": "[:/]", "description": "import path `package.module:Class`, or `package/name`"}
+_PLUGIN_PATH = {
+    "type": "string",
+    "pattern": "[:/]",
+    "description": "import path `package.module:Class`, or `package/name`",
+}
 
 Schema = dict[str, Any]
 
@@ -36,19 +40,25 @@ def recipe_schema() -> Schema:
     """The schema of a recipe file."""
     steps = {name: lookup(STEPS, name) for name in known_names(STEPS)}
     operators = {name: lookup(OPERATORS, name) for name in known_names(OPERATORS)}
-    classes = list(dict.fromkeys([*_all_classes([*steps.values(), *operators.values()]), Top]))
+    classes: list[type[BaseModel]] = [*_all_classes([*steps.values(), *operators.values()]), Top]
     placed, whole = models_json_schema(
         [(cls, "validation") for cls in classes], schema_generator=_Generate, ref_template="#/$defs/{model}"
     )
     defs: Schema = whole.get("$defs", {})
-    where = {cls: schema["$ref"].rpartition("/")[2] for (cls, _), schema in placed.items()}
+    where = {cls: placed[cls, "validation"]["$ref"].rpartition("/")[2] for cls in classes}
     for cls, name in where.items():
         _mend(cls, defs[name])
     for cls in operators.values():
         _without(defs[where[cls]], "op")
     for cls in steps.values():
         defs[where[cls]]["required"] = ["step", *(r for r in defs[where[cls]].get("required", []) if r != "step")]
-    bases = {plugin.base for cls in classes for field in names(cls).values() for plugin in of_field(field) if isinstance(plugin, Plugin)}
+    bases = {
+        plugin.base
+        for cls in classes
+        for field in names(cls).values()
+        for plugin in of_field(field)
+        if isinstance(plugin, Plugin)
+    }
     for base in bases:
         fitting = {name: cls for name, cls in operators.items() if issubclass(cls, base)}
         defs[_plugin_name(base)] = _plugin(base, fitting, where)
@@ -102,14 +112,16 @@ def _mend(cls: type[BaseModel], schema: Schema) -> None:
             continue
         for plugin in of_field(field):
             if isinstance(plugin, Plugin):
-                place = _replaced(place, {"x-plugin": plugin.door.what}, {"$ref": f"#/$defs/{_plugin_name(plugin.base)}"})
+                place = _replaced(
+                    place, {"x-plugin": plugin.door.what}, {"$ref": f"#/$defs/{_plugin_name(plugin.base)}"}
+                )
         if ONE_OR_MORE in field.metadata:
             place = _one_or_more(place)
         schema["properties"][name] = place
 
 
 def _one_or_more(schema: Schema) -> Schema:
-    about = {k: schema.pop(k) for k in ("description", "default", "title") if k in schema}
+    about: Schema = {k: schema.pop(k) for k in ("description", "default", "title") if k in schema}
     return {**about, "anyOf": [schema.get("items", {}), schema]}
 
 

@@ -201,7 +201,7 @@ _SIGNS = {
     "pending": ("·", "dim"),
     "running": ("▸", "bold cyan"),
 }
-_ASCII = {"✓": "+", "✗": "x", "…": "?", "·": ".", "▸": ">", "━": "=", "╸": "=", "─": "-"}
+_ASCII = str.maketrans("✓✗…·▸━╸─", "+x?.>==-")
 _BAR = (8, 24)
 """Least and most characters of a bar."""
 
@@ -217,7 +217,11 @@ class Screen(_View):
         self._moving = False
         self._plain = not (console.encoding or "").lower().startswith("utf")
         self._live = Live(
-            console=console, get_renderable=self._drawn, refresh_per_second=6, redirect_stdout=False, redirect_stderr=False
+            console=console,
+            get_renderable=self._drawn,
+            refresh_per_second=6,
+            redirect_stdout=False,
+            redirect_stderr=False,
         )
 
     def __exit__(self, *_: object) -> None:
@@ -258,12 +262,16 @@ class Screen(_View):
         row = Text(no_wrap=True, overflow="ellipsis")
         row.append(self._safe(sign), style)
         name = line.name if len(line.name) <= names else line.name[: names - 1] + self._safe("…")
-        row.append(f" {name:<{names}}  ", "dim" if state in ("pending", "skipped") else "bold" if state == "running" else "")
+        row.append(
+            f" {name:<{names}}  ", "dim" if state in ("pending", "skipped") else "bold" if state == "running" else ""
+        )
         room = self._console.width - row.cell_len
         if state == "running":
             self._add_running(row, line, room)
         elif line.outcome:
-            took = "cached" if state == "cached" else duration(line.outcome.seconds) if line.outcome.seconds > 0.05 else ""
+            took = (
+                "cached" if state == "cached" else duration(line.outcome.seconds) if line.outcome.seconds > 0.05 else ""
+            )
             words = told(line.outcome).partition("\n")[0]
             left = max(room - len(took) - 2, 8)
             bad = state in ("failed", "gated", "waiting")
@@ -311,7 +319,7 @@ class Screen(_View):
         return bar
 
     def _safe(self, text: str) -> str:
-        return text.translate(str.maketrans(_ASCII)) if self._plain else text
+        return text.translate(_ASCII) if self._plain else text
 
 
 def view(out: IO[str] | None = None) -> _View:

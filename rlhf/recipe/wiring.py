@@ -11,13 +11,13 @@ from typing import Any
 
 from curation.artifact import Kind, Ref, Rows, pointers
 from curation.errors import did_you_mean
-from rlhf.recipe.document import Path_
-from rlhf.recipe.problem import Place, Problem
+from rlhf.recipe.document import Found, Path_
+from rlhf.recipe.problem import Problem
 from rlhf.recipe.step import Step
 
 Edge = tuple[Path_, Ref[Any]]
-Locate = Callable[[Path_], tuple[Place, Path_]]
-"""Where a setting was written, and the part of its path that the user wrote."""
+Locate = Callable[[Path_], Found]
+"""Where a setting was written."""
 
 
 @dataclass
@@ -135,5 +135,5 @@ def _misfit(
 
 
 def _problem(what: str, path: Path_, locate: Locate, hint: str) -> Problem:
-    place, written = locate(path)
-    return Problem(what, place, ".".join(map(str, written)), hint)
+    found = locate(path)
+    return Problem(what, found.place, found.dotted, hint)
