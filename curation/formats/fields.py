@@ -1,0 +1,187 @@
+"""The pieces that records are made of: text, values, lists of messages. Every piece comes out clean or is refused.
+
+Clean means: text is valid UTF-8 (a lone surrogate, which JSON can spell and no encoding can write, becomes U+FFFD),
+values are plain JSON without NaN, roles are the four of `curation.conversation`. Nothing else is changed: spaces, empty
+turns and odd orders are for operators to judge.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from curation.conversation import Message, canonical_json
+
+MAX_DEPTH = 100
+"""Levels of nesting in values that are kept as JSON."""
+
+ROLES = {
+    **dict.fromkeys(("user", "human", "prompter"), "user"),
+    **dict.fromkeys(("assistant", "gpt", "chatgpt", "bing", "bard", "model", "chatbot", "function_call"), "assistant"),
+    **dict.fromkeys(("system", "developer"), "system"),
+    **dict.fromkeys(("tool", "function", "observation", "function_response"), "tool"),
+}
+"""What exports call a role -> what it is called here."""
+
+KEPT = ("tool_calls", "tool_call_id", "name", "reasoning_content", "thinking")
+"""Keys of a message that travel with it, besides role and content."""
+
+
+class Refused(Exception):
+    """This record gives no row.
+
+    Args:
+        reason: One snake_case word; it becomes a counter in the ledger.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+def clean(text: str) -> str:
+    """The text as valid UTF-8: paired surrogates become their character, lone ones U+FFFD."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def text(value: Any, reason: str) -> str:
+    """A text field.
+
+    Raises:
+        Refused: with `reason` when nothing is there, with `not_text` when something else is.
+    """
+    if isinstance(value, str):
+        return clean(value)
+    raise Refused(reason if absent(value) else "not_text")
+
+
+def filled(value: Any, reason: str) -> str:
+    """A text field that may not be blank."""
+    found = text(value, reason)
+    if not found.strip():
+        raise Refused(reason)
+    return found
+
+
+def absent(value: Any) -> bool:
+    """None, or the NaN that tables write for it."""
+    return value is None or (isinstance(value, float) and value != value)
+
+
+def plain(value: Any, depth: int = 0) -> Any:
+    """The value as plain JSON: keys whose value is None left out, text clean.
+
+    Raises:
+        Refused: `too_deep`, or `not_plain` for what JSON cannot hold.
+    """
+    if depth > MAX_DEPTH:
+        raise Refused("too_deep")
+    if isinstance(value, str):
+        return clean(value)
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        if value != value or value in (float("inf"), float("-inf")):
+            raise Refused("not_plain")
+        return value
+    if isinstance(value, Mapping):
+        return {clean(str(k)): plain(v, depth + 1) for k, v in value.items() if v is not None}
+    if isinstance(value, list | tuple):
+        return [plain(v, depth + 1) for v in value]
+    if hasattr(value, "isoformat"):  # dates and times of Parquet
+        return str(value.isoformat())
+    raise Refused("not_plain")
+
+
+def unpacked(value: Any) -> Any:
+    """The list or object that a text column holds as JSON (CSV and many Parquet files have no other way)."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    return value
+
+
+def messages(value: Any) -> tuple[Message, ...]:
+    """A list of turns, in any of the usual spellings (`role`/`content`, `from`/`value`).
+
+    Raises:
+        Refused: `no_messages`, `not_a_message`, or what `message` says.
+    """
+    turns = unpacked(value)
+    if isinstance(turns, Mapping):
+        turns = [turns]
+    if not isinstance(turns, Sequence) or isinstance(turns, str | bytes) or not turns:
+        raise Refused("no_messages")
+    return tuple(message(turn) for turn in turns)
+
+
+def message(turn: Any) -> Message:
+    """One turn.
+
+    Raises:
+        Refused: `not_a_message`, `no_role`, `unknown_role`, `no_text`, `not_text`, `not_plain`, `too_deep`.
+    """
+    if not isinstance(turn, Mapping):
+        raise Refused("not_a_message")
+    written = turn.get("role", turn.get("from"))
+    if not isinstance(written, str):
+        raise Refused("no_role")
+    role = ROLES.get(written.strip().lower())
+    if role is None:
+        raise Refused("unknown_role")
+    said = next((turn[key] for key in ("content", "value", "text") if not absent(turn.get(key))), None)
+    extra = {key: plain(turn[key]) for key in KEPT if not absent(turn.get(key)) and turn[key] not in ([], "")}
+    if written == "function_call" and (call := _called(said)):
+        return Message(role, "", canonical_json({**extra, "tool_calls": [call]}))
+    if said is None and "tool_calls" in extra:
+        said = ""
+    return Message(role, content(said), canonical_json(extra) if extra else None)
+
+
+def content(said: Any) -> str:
+    """The text of a turn; a list of text parts is joined.
+
+    Raises:
+        Refused: `no_text`, or `not_text` for parts that are none (images are not read).
+    """
+    if isinstance(said, list):
+        return "".join(text(part.get("text") if isinstance(part, Mapping) else part, "not_text") for part in said)
+    return text(said, "no_text")
+
+
+def _called(said: Any) -> dict[str, Any] | None:
+    """The tool call that a `function_call` turn spells out, in OpenAI's form; None when it spells none."""
+    call = unpacked(said)
+    if not isinstance(call, Mapping) or not isinstance(call.get("name"), str):
+        return None
+    function = {"name": clean(call["name"]), "arguments": plain(call.get("arguments", {}))}
+    return {"type": "function", "function": function}
+
+
+def tools(value: Any) -> str | None:
+    """The list of tools as canonical JSON; None when there is none.
+
+    Raises:
+        Refused: `bad_tools` when it is no list of objects.
+    """
+    found = unpacked(value)
+    if absent(found) or found in ("", []):
+        return None
+    if not isinstance(found, list) or not all(isinstance(tool, Mapping) for tool in found):
+        raise Refused("bad_tools")
+    return canonical_json(plain(found))
+
+
+def record_id(record: Mapping[str, Any]) -> dict[str, Any]:
+    """`{"id": ...}` for `meta` where a record has an id of its own, so that people find it again."""
+    own = record.get("id")
+    return {"id": plain(own)} if isinstance(own, str | int) and not isinstance(own, bool) else {}

@@ -1,0 +1,113 @@
+"""What a format is: it takes a raw record apart into rows, or says in one word why it cannot.
+
+A format is pure. It opens no file and knows no path: records come in as plain Python values (whatever a JSON, Parquet
+or CSV reader makes), rows go out. Most formats look at one record at a time and override `parse`; one whose rows need
+several records (the flat messages of a tree) overrides `outcomes`, which sees all records of a file. Either way every
+record ends up used or refused with a reason, which is what the ledger's first sum rests on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from curation.conversation import AnyRow
+from curation.formats.fields import Refused, plain
+
+Makes = Literal["conversations", "preferences"]
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A record that gave no row."""
+
+    index: int
+    reason: str
+    """One snake_case word."""
+    record: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one record, or of several that belong together."""
+
+    rows: Sequence[tuple[int, AnyRow]] = ()
+    """(index of the record it came from, row)."""
+    used: int = 0
+    """Records that are in the rows."""
+    lost: Sequence[Lost] = ()
+    """Records that are in none."""
+    left_out: Mapping[str, int] | None = None
+    """Reason -> parts of a used record that are in no row: the deleted messages of a tree, say. In no sum."""
+
+
+class Format(BaseModel):
+    """What all formats share. Subclass it, give `op` a literal name, and write `parse`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
+
+    revision: ClassVar[int] = 1
+    """Raised by hand when the same record comes to mean other rows."""
+    makes: ClassVar[frozenset[Makes]] = frozenset({"conversations"})
+    """What its records can be made into."""
+    reads: ClassVar[frozenset[str]] = frozenset()
+    """Keys of a record that it takes for itself; other columns can be carried along in `meta`."""
+    decided_by: ClassVar[str] = ""
+    """Who decided its preferences, where the format itself says so: `people`."""
+
+    op: str
+    """Name in recipes; a subclass makes it a `Literal` with a default."""
+
+    @classmethod
+    def recognizes(cls, record: Mapping[str, Any]) -> bool:
+        """Whether a record looks like this format, judged by its keys. For `auto`."""
+        return False
+
+    def parse(self, record: Mapping[str, Any], makes: Makes) -> Sequence[AnyRow]:
+        """The rows of one record, at least one.
+
+        Raises:
+            Refused: it gives none, with the reason.
+        """
+        raise NotImplementedError(f"{type(self).__name__} needs parse() or outcomes()")
+
+    def rows(self, record: Any, makes: Makes = "conversations") -> Sequence[AnyRow] | str:
+        """The rows of one record, or the reason why there are none. Never raises over what a record holds."""
+        if not isinstance(record, Mapping):
+            return "not_an_object"
+        try:
+            return self.parse(record, makes)
+        except Refused as refused:
+            return refused.reason
+        except RecursionError:
+            return "too_deep"
+
+    def outcomes(
+        self, records: Iterable[tuple[int, Any]], makes: Makes, carry: Sequence[str] = ()
+    ) -> Iterator[Outcome]:
+        """What becomes of the records of one file, given with their indices, in order.
+
+        Args:
+            carry: Columns to keep in `meta`, unless the format takes them for itself.
+        """
+        carry = [name for name in carry if name not in self.reads]
+        for index, record in records:
+            found = self.rows(record, makes)
+            if not isinstance(found, str) and carry:
+                found = with_columns(found, record, carry)
+            if isinstance(found, str):
+                yield Outcome(lost=(Lost(index, found, record),))
+            else:
+                yield Outcome(rows=[(index, row) for row in found], used=1)
+
+
+def with_columns(rows: Sequence[AnyRow], record: Mapping[str, Any], carry: Sequence[str]) -> Sequence[AnyRow] | str:
+    """The rows with columns of their record in `meta`, or the reason why those cannot be kept."""
+    try:
+        extra = {name: plain(record[name]) for name in carry if record.get(name) is not None}
+    except Refused as refused:
+        return refused.reason
+    return [row.with_(meta={**row.meta, **extra}) for row in rows]

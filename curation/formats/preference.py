@@ -1,0 +1,112 @@
+"""Pairs with a preferred answer, TRL's `prompt`/`chosen`/`rejected`, the prompt written out or implied.
+
+    {"prompt": "...", "chosen": "...", "rejected": "..."}
+    {"prompt": [messages], "chosen": [messages], "rejected": [messages]}
+    {"chosen": [prompt and answer], "rejected": [prompt and other answer]}
+
+Where the prompt is implied it is what the two share from the start, as in TRL's `extract_prompt`; of two texts that is
+cut before the last space. A prompt in text beside two whole chats says nothing new, and the chats count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+from curation.conversation import AnyRow, Conversation, Message, Preference
+from curation.formats.completion import answered, is_list, prompted
+from curation.formats.fields import Refused, absent, record_id, text
+from curation.formats.format import Format, Makes
+
+Turns = tuple[Message, ...]
+
+
+class PreferencePair(Format):
+    """A prompt with a chosen and a rejected answer. As conversations: the prompt with the chosen one."""
+
+    makes: ClassVar[frozenset[Makes]] = frozenset({"conversations", "preferences"})
+    reads: ClassVar[frozenset[str]] = frozenset({"prompt", "chosen", "rejected", "system", "id"})
+
+    op: Literal["preference"] = "preference"
+
+    @classmethod
+    def recognizes(cls, record: Mapping[str, Any]) -> bool:
+        return "chosen" in record and "rejected" in record
+
+    def parse(self, record: Mapping[str, Any], makes: Makes) -> Sequence[AnyRow]:
+        chosen, rejected = record.get("chosen"), record.get("rejected")
+        for value, reason in ((chosen, "no_chosen"), (rejected, "no_rejected")):
+            if absent(value) or value == []:
+                raise Refused(reason)
+        listed = is_list(chosen) and is_list(rejected)
+        written = not absent(record.get("prompt")) and record["prompt"] not in ("", [])
+        if not written or (listed and not is_list(record["prompt"])):
+            pair = self._implied(record, chosen, rejected, listed)
+        else:
+            prompt = prompted(record)
+            pair = without_prompt(prompt, answered(chosen, "no_chosen"), answered(rejected, "no_rejected"))
+        return [made(*pair, makes, record_id(record), self.decided_by)]
+
+    def _implied(
+        self, record: Mapping[str, Any], chosen: Any, rejected: Any, listed: bool
+    ) -> tuple[Turns, Turns, Turns]:
+        if not listed:
+            return shared_text(text(chosen, "no_chosen"), text(rejected, "no_rejected"))
+        a, b = answered(chosen, "no_chosen"), answered(rejected, "no_rejected")
+        if len(a) == 1 and len(b) == 1:  # two answers alone: the prompt must stand beside them
+            return prompted(record), a, b
+        return shared(a, b)
+
+
+def shared(chosen: Turns, rejected: Turns) -> tuple[Turns, Turns, Turns]:
+    """Prompt, chosen and rejected of two whole chats: the prompt is what they share, at most all but the last turn.
+
+    Raises:
+        Refused: `no_prompt` when they share nothing, `no_shared_prompt` when they part before an answer.
+    """
+    most = min(len(chosen), len(rejected)) - 1
+    n = next((i for i in range(most) if chosen[i] != rejected[i]), most)
+    if n == 0:
+        raise Refused("no_prompt")
+    if chosen[n].role != "assistant" or rejected[n].role != "assistant":
+        raise Refused("no_shared_prompt")
+    return chosen[:n], chosen[n:], rejected[n:]
+
+
+def shared_text(chosen: str, rejected: str) -> tuple[Turns, Turns, Turns]:
+    """The same for two texts without turns.
+
+    Raises:
+        Refused: `no_prompt` when they share no word, or are the same.
+    """
+    n = next((i for i, (a, b) in enumerate(zip(chosen, rejected, strict=False)) if a != b), None)
+    if n is None:  # one continues the other: no place where they part
+        raise Refused("no_prompt")
+    if n and chosen[n - 1] == " ":
+        n -= 1
+    if not chosen[:n].strip():
+        raise Refused("no_prompt")
+    return (Message("user", chosen[:n]),), (Message("assistant", chosen[n:]),), (Message("assistant", rejected[n:]),)
+
+
+def without_prompt(prompt: Turns, chosen: Turns, rejected: Turns) -> tuple[Turns, Turns, Turns]:
+    """The three with the prompt taken off answers that repeat it.
+
+    Raises:
+        Refused: `no_answer` when an answer does not begin with the assistant.
+    """
+    n = len(prompt)
+    if chosen[:n] == prompt and rejected[:n] == prompt:
+        chosen, rejected = chosen[n:], rejected[n:]
+    if not chosen or not rejected or chosen[0].role != "assistant" or rejected[0].role != "assistant":
+        raise Refused("no_answer")
+    return prompt, chosen, rejected
+
+
+def made(
+    prompt: Turns, chosen: Turns, rejected: Turns, makes: Makes, meta: Mapping[str, Any], decided_by: str
+) -> AnyRow:
+    """The pair, or the conversation with the chosen answer."""
+    if makes == "conversations":
+        return Conversation(messages=(*prompt, *chosen), meta=meta)
+    return Preference(prompt=prompt, chosen=chosen, rejected=rejected, meta=meta, decided_by=decided_by)

@@ -1,0 +1,257 @@
+"""From data set entries to frames of rows, with every record accounted for.
+
+Files are read in batches: what is in memory is one batch of rows, except for formats that need a whole file. A record
+that gives no row is counted under its reason and written aside as it was; a file that breaks off is read up to the
+break, and what was lost is said.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from curation.artifact import Surroundings, hash_file
+from curation.conversation import AnyRow, Candidates, Conversation, Preference, Source
+from curation.errors import UserError
+from curation.formats import Makes
+from curation.formats.fields import clean
+from curation.ledger import Ledger, Reading
+from curation.progress import SILENT, Bar, Progress
+from curation.sources.dataset import Data, Dataset, SourceFile
+from curation.sources.files import Records
+from curation.sources.jsontext import Broken
+
+if TYPE_CHECKING:
+    import polars as pl
+
+BATCH_ROWS = 10_000
+BATCH_CHARACTERS = 1 << 25
+RAW_CHARACTERS = 2000
+"""How much of a malformed record is kept."""
+SAID_SO = "data set"
+"""`decided_by` of pairs whose format does not know who decided."""
+
+
+class Intake:
+    """Reads bound entries once.
+
+    Args:
+        datasets: The entries, bound.
+        makes: What the records are made into.
+        malformed: Folder for the records that gave no row; None: they are only counted.
+        warn: Hears what people should know.
+
+    Attributes:
+        ledger: One reading a file.
+        left_out: Reason -> parts of used records that are in no row (deleted messages in a tree).
+        decided_by: Who decided the preferences.
+    """
+
+    def __init__(
+        self,
+        datasets: Sequence[Dataset],
+        makes: Makes,
+        *,
+        malformed: Path | None = None,
+        progress: Progress = SILENT,
+        warn: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.datasets, self.makes, self.progress, self.warn = datasets, makes, progress, warn
+        self.ledger = Ledger()
+        self.left_out: Counter[str] = Counter()
+        self.decided_by: set[str] = set()
+        self._malformed = Malformed(malformed) if malformed else None
+
+    def frames(self) -> Iterator[tuple[int, pl.DataFrame]]:
+        """(number of the entry, some of its rows), in order. At least one frame, which may be empty, an entry.
+
+        Raises:
+            UserError: a file is given twice, cannot be read at all, or an entry gives no row.
+        """
+        from curation.frame import to_frame
+
+        kind = Conversation if self.makes == "conversations" else Preference
+        for number, rows in self.rows():
+            yield number, to_frame(rows, kind)
+
+    def rows(self) -> Iterator[tuple[int, list[AnyRow]]]:
+        """The same as lists of rows."""
+        files = [entry.files() for entry in self.datasets]
+        _no_file_twice(files)
+        size = sum(file.path.stat().st_size for of_entry in files for file in of_entry)
+        with self.progress.bar("reading", size, "bytes") as bar:
+            for number, (entry, of_entry) in enumerate(zip(self.datasets, files, strict=True)):
+                readings = len(self.ledger.readings)
+                columns: set[str] = set()
+                for file in of_entry:
+                    for batch in self._file(entry, file, columns, bar):
+                        yield number, batch
+                _some_rows(entry, self.ledger.readings[readings:])
+                for name in sorted(set(entry.columns or ()) - columns):
+                    self.warn(f"no record of {entry.title} has the column {name!r}")
+        if self._malformed:
+            self._malformed.flush()
+
+    def _file(self, entry: Dataset, file: SourceFile, columns: set[str], bar: Bar) -> Iterator[list[AnyRow]]:
+        reading = Reading(source=file.name if file.name == entry.title else f"{entry.title}: {file.name}")
+        self.ledger.readings.append(reading)
+        if hash_file(file.path) != file.digest:
+            raise UserError("the file changed after the run began", where=file.name, hint="run again")
+        records = Records(file.path, entry.columns)
+        batch: list[AnyRow] = []
+        characters = told = 0
+        try:
+            for outcome in entry.format.outcomes(
+                self._records(records, reading, file, entry, columns), self.makes, entry.columns or ()
+            ):
+                for lost in outcome.lost:
+                    self._lose(reading, file, lost.index, lost.reason, lost.record)
+                reading.used += outcome.used
+                reading.rows += len(outcome.rows)
+                self.left_out.update(outcome.left_out or {})
+                for index, row in outcome.rows:
+                    batch.append(self._finished(row, entry, file, index))
+                    characters += _length(row)
+                    if len(batch) >= BATCH_ROWS or characters >= BATCH_CHARACTERS:
+                        bar.advance(records.read - told)
+                        told = records.read
+                        yield batch
+                        batch, characters = [], 0
+        except UserError as error:
+            raise UserError(error.what, where=error.where or reading.source, hint=error.hint) from error
+        yield batch
+        bar.advance(records.size - told)
+        reading.bytes_lost = records.end.bytes_lost
+        if records.end.broke_off:
+            self.warn(
+                f"{reading.source} breaks off after {reading.records} records; "
+                f"{reading.bytes_lost} bytes at least could not be read"
+            )
+        if problem := reading.problem():
+            raise UserError(f"the format {entry.format.op} does not account for every record: {problem}")
+
+    def _records(
+        self, records: Records, reading: Reading, file: SourceFile, entry: Dataset, columns: set[str]
+    ) -> Iterator[tuple[int, Any]]:
+        """The records that could be read, with their indices."""
+        wanted = None if entry.columns is None else set(entry.columns)
+        for index, record in enumerate(records):
+            reading.records += 1
+            if isinstance(record, Broken):
+                self._lose(reading, file, index, record.reason, record.raw)
+                continue
+            if wanted is not None and isinstance(record, Mapping):
+                record = {name: value for name, value in record.items() if name in wanted}
+                columns.update(record)
+            yield index, record
+
+    def _lose(self, reading: Reading, file: SourceFile, index: int, reason: str, record: Any) -> None:
+        reading.malformed[reason] = reading.malformed.get(reason, 0) + 1
+        if self._malformed:
+            self._malformed.add(reading.source, index, reason, record)
+
+    def _finished(self, row: AnyRow, entry: Dataset, file: SourceFile, index: int) -> AnyRow:
+        """The row with where it came from, and what the entry says about all of its rows."""
+        source = Source(entry.title, file.name, file.digest, index, entry.license)
+        if isinstance(row, Preference):
+            decided_by = row.decided_by or SAID_SO
+            self.decided_by.add(decided_by)
+            return row.with_(source=source, weight=row.weight * entry.weight, decided_by=decided_by)
+        if entry.weight != 1:
+            return row.with_(source=source, meta={**row.meta, "weight": entry.weight})
+        return row.with_(source=source)
+
+
+class Malformed:
+    """Writes the records that gave no row, as a table: file, index, reason, and the record's text as far as it goes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self._number = folder, 0
+        self._held: list[tuple[str, int, str, str]] = []
+
+    def add(self, file: str, index: int, reason: str, record: Any) -> None:
+        self._held.append((file, index, reason, _as_text(record)))
+        if len(self._held) >= BATCH_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes what is held; nothing when nothing is."""
+        if not self._held:
+            return
+        import polars as pl
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        schema = {"file": pl.String, "index": pl.Int64, "reason": pl.String, "raw": pl.String}
+        frame = pl.DataFrame(self._held, schema=schema, orient="row")
+        frame.write_parquet(self.folder / f"rows-{self._number:05}.parquet", compression="zstd")
+        self._held, self._number = [], self._number + 1
+
+
+def read_rows(
+    path: str | Path, format: str | Mapping[str, Any] = "auto", makes: Makes = "conversations"
+) -> tuple[list[AnyRow], Reading]:
+    """The rows of one file (or folder) and what became of its records; for Python and for a quick look.
+
+    Raises:
+        UserError: there is no such file, it cannot be read at all, or it gives no row.
+    """
+    entry = Dataset.model_validate({"path": Data(str(path)), "format": format})
+    bound = entry.model_copy(
+        update={"path": entry.bind_pointer("path", entry.path, Surroundings(Path.cwd(), hash_file))}
+    )
+    intake = Intake([bound], makes)
+    rows = [row for _, batch in intake.rows() for row in batch]
+    total = Reading(source=entry.title)
+    for reading in intake.ledger.readings:
+        total.records += reading.records
+        total.used += reading.used
+        total.rows += reading.rows
+        total.bytes_lost += reading.bytes_lost
+        total.malformed = dict(Counter(total.malformed) + Counter(reading.malformed))
+    return rows, total
+
+
+def _no_file_twice(files: Sequence[Sequence[SourceFile]]) -> None:
+    seen: dict[str, str] = {}
+    for file in (file for of_entry in files for file in of_entry):
+        if file.digest in seen:
+            both = file.name if seen[file.digest] == file.name else f"{seen[file.digest]} and {file.name}"
+            raise UserError(
+                f"the same file is given twice: {both}",
+                hint="take one out; to make its rows count more, set `weight` on its entry",
+            )
+        seen[file.digest] = file.name
+
+
+def _some_rows(entry: Dataset, readings: Sequence[Reading]) -> None:
+    if any(reading.rows for reading in readings):
+        return
+    reasons = sum((Counter(reading.malformed) for reading in readings), Counter[str]())
+    records = sum(reading.records for reading in readings)
+    why = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common(4))
+    raise UserError(
+        f"none of the {records} records gives a row" + (f": {why}" if why else ""),
+        where=entry.title,
+        hint=f"is {entry.format.op!r} the right `format:`?",
+    )
+
+
+def _length(row: AnyRow) -> int:
+    if isinstance(row, Conversation):
+        return sum(len(m.content) for m in row.messages)
+    if isinstance(row, Candidates):
+        return sum(len(a.content) for a in row.answers)
+    return sum(len(m.content) for m in (*row.prompt, *row.chosen, *row.rejected))
+
+
+def _as_text(record: Any) -> str:
+    """A record for people to look at, cut to a bearable length."""
+    if isinstance(record, bytes):
+        return record[: 4 * RAW_CHARACTERS].decode("utf-8", "replace")[:RAW_CHARACTERS]
+    try:
+        return clean(json.dumps(record, ensure_ascii=False, default=str)[:RAW_CHARACTERS])
+    except (ValueError, TypeError, RecursionError):
+        return f"<{type(record).__name__}>"
