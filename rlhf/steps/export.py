@@ -1,0 +1,61 @@
+"""`export`: a policy as a folder that works without the store, behind its gate."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from curation.artifact import Evaluation, Kind, Policy, Ref, Release
+from rlhf.recipe.step import Done, Room, Step
+
+
+class Export(Step):
+    """Writes adapters, merged weights, tokenizer and a card.
+
+    With a `gate` the step runs only when that evaluation's `require` holds; otherwise the run ends with exit code 4.
+    """
+
+    heavy: ClassVar[bool] = True
+
+    step: Literal["export"] = "export"
+    policy: Ref[Policy]
+    """What is released."""
+    gate: Ref[Evaluation] | None = None
+    """The evaluation whose `require` must hold; its figures go into the card."""
+    merged: bool = True
+    """Also write the full weights, after it was shown that they give the adapter's logits within 1e-4."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type of the merged weights. bfloat16 halves the size; what the rounding costs is in the metrics."""
+
+    def makes(self) -> type[Kind]:
+        return Release
+
+    def run(self, room: Room) -> Done:
+        from curation.models.saving import copy_tokenizer
+        from rlhf.export.adapters import copy_adapters
+        from rlhf.export.card import card, licenses
+        from rlhf.export.merging import merge
+
+        policy = self.policy.folder
+        base = _base_name(room)
+        adapters = copy_adapters(policy, room.out, base)
+        copy_tokenizer(policy, room.out / "tokenizer")
+        merged = self.merged or not adapters
+        metrics: dict[str, Any] = {}
+        if merged:
+            with room.progress.bar("merge", total=1, unit="models") as bar:
+                metrics = merge(policy, room.out / "merged", self.dtype)
+                bar.advance()
+        (room.out / "README.md").write_text(card(room.inputs, base, adapters, merged), encoding="utf-8")
+        if "unknown" in licenses(room.inputs):
+            room.warn("a data set behind this release has no licence in the recipe: add `license:` to its entry")
+        return Done(metrics=metrics)
+
+
+def _base_name(room: Room) -> str:
+    """The name of the base as the recipe has it; empty for a model that was made from scratch."""
+    from rlhf.export.card import shown_name
+
+    for manifest in room.inputs.values():
+        if manifest["step"] == "base":
+            return shown_name(manifest["sources"].get("model_name_or_path", ""))
+    return ""
