@@ -7,15 +7,15 @@ lines, or tell the editor where the file lies.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
-from curation.operator import Operator, Plugin
-from curation.registry import OPERATORS, STEPS, known_names, lookup
-from rlhf.recipe.fields import inside, names, of_field
+from curation.operator import Plugin
+from curation.registry import FORMATS, OPERATORS, STEPS, known_names, lookup
+from rlhf.recipe.fields import names, of_field
 from rlhf.recipe.load import Top
 from rlhf.recipe.step import ONE_OR_MORE
 
@@ -39,8 +39,9 @@ class _Generate(GenerateJsonSchema):
 def recipe_schema() -> Schema:
     """The schema of a recipe file."""
     steps = {name: lookup(STEPS, name) for name in known_names(STEPS)}
-    operators = {name: lookup(OPERATORS, name) for name in known_names(OPERATORS)}
-    classes: list[type[BaseModel]] = [*_all_classes([*steps.values(), *operators.values()]), Top]
+    plugins = {door: {name: lookup(door, name) for name in known_names(door)} for door in (OPERATORS, FORMATS)}
+    plugin_classes = [cls for found in plugins.values() for cls in found.values()]
+    classes: list[type[BaseModel]] = [*_all_classes([*steps.values(), *plugin_classes, Top])]
     placed, whole = models_json_schema(
         [(cls, "validation") for cls in classes], schema_generator=_Generate, ref_template="#/$defs/{model}"
     )
@@ -48,25 +49,23 @@ def recipe_schema() -> Schema:
     where = {cls: placed[cls, "validation"]["$ref"].rpartition("/")[2] for cls in classes}
     for cls, name in where.items():
         _mend(cls, defs[name])
-    for cls in operators.values():
+    for cls in plugin_classes:
         _without(defs[where[cls]], "op")
     for cls in steps.values():
         defs[where[cls]]["required"] = ["step", *(r for r in defs[where[cls]].get("required", []) if r != "step")]
-    bases = {
-        plugin.base
-        for cls in classes
-        for field in names(cls).values()
-        for plugin in of_field(field)
-        if isinstance(plugin, Plugin)
-    }
-    for base in bases:
-        fitting = {name: cls for name, cls in operators.items() if issubclass(cls, base)}
-        defs[_plugin_name(base)] = _plugin(base, fitting, where)
+    for plugin in _plugins(classes):
+        fitting = {name: cls for name, cls in plugins[plugin.door].items() if issubclass(cls, plugin.base)}
+        defs[_plugin_name(plugin.base)] = _plugin(plugin.base, fitting, where)
+    return _top(defs, where, steps)
+
+
+def _top(defs: Schema, where: dict[type[BaseModel], str], steps: dict[str, type[BaseModel]]) -> Schema:
+    """The file as a whole; with `extends`, steps may be written in part."""
     top = defs.pop(where[Top])
-    base_settings = {**defs[where[steps["base"]]]} if "base" in steps else {"type": "object"}
-    _without(base_settings, "step")
+    base = {**defs[where[steps["base"]]]} if "base" in steps else {"type": "object"}
+    _without(base, "step")
     top["properties"]["base"] = {
-        "anyOf": [base_settings, {"type": "null"}],
+        "anyOf": [base, {"type": "null"}],
         "description": top["properties"]["base"].get("description", ""),
     }
     top["properties"]["steps"] = {
@@ -86,8 +85,15 @@ def recipe_schema() -> Schema:
     }
 
 
-def _all_classes(roots: list[type[BaseModel]]) -> Iterator[type[BaseModel]]:
-    """The settings classes and all those inside them, plugins aside."""
+def _plugins(classes: Iterable[type[BaseModel]]) -> Iterator[Plugin]:
+    """The plugin fields of these classes."""
+    for cls in classes:
+        for field in names(cls).values():
+            yield from (found for found in of_field(field) if isinstance(found, Plugin))
+
+
+def _all_classes(roots: Iterable[type[BaseModel]]) -> dict[type[BaseModel], None]:
+    """The settings classes and all those inside them; what stands behind a plugin field is no part of its owner."""
     seen: dict[type[BaseModel], None] = {}
 
     def visit(cls: type[BaseModel]) -> None:
@@ -95,13 +101,13 @@ def _all_classes(roots: list[type[BaseModel]]) -> Iterator[type[BaseModel]]:
             return
         seen[cls] = None
         for field in names(cls).values():
-            for found in inside(field.annotation):
-                if isinstance(found, type) and not issubclass(found, Operator):
+            for found in of_field(field):
+                if isinstance(found, type):
                     visit(found)
 
     for root in roots:
         visit(root)
-    yield from seen
+    return seen
 
 
 def _mend(cls: type[BaseModel], schema: Schema) -> None:
