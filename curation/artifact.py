@@ -202,6 +202,8 @@ class Surroundings:
     """sha256 of a file; callers may remember it by path, size, time and inode."""
     refs: Mapping[str, tuple[Path, str]] = field(default_factory=dict)
     """Step name -> (folder, digest) of its artifact."""
+    online: bool = True
+    """False: no network may be asked. What only a network could say (the newest commit) is then left open."""
 
     def locate(self, written: str) -> Path:
         """The place that a written path means: `package:NAME/FILE`, absolute, `~`, or relative to `here`.

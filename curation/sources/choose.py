@@ -61,7 +61,7 @@ def chosen(
         raise UserError(f"there is no data file{patterns}", hint=f"what can be read: {READABLE}")
     if not by_split.get(split):
         known = [name for name, found in by_split.items() if found]
-        raise UserError(f"there is no split {split!r}", hint=did_you_mean(split, known))
+        raise UserError(f"there is no split {split!r}", hint=f"write {' or '.join(f'`split: {s}`' for s in known)}")
     return by_split[split]
 
 

@@ -110,7 +110,7 @@ class Dataset(Settings):
             raise RuntimeError(f"{name} is no pointer to data")
         base = self.local(around)
         if base is None:
-            return self._to_hub(pointer)
+            return self._to_hub(pointer, around.online)
         files = [SourceFile(shown, path, around.hash_file(path)) for shown, path in self._files(base)]
         digests = sorted(f.digest for f in files)  # so that names do not matter
         digest = digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
@@ -182,8 +182,10 @@ class Dataset(Settings):
         except UserError as error:
             raise UserError(error.what, where=self.path.written, hint=error.hint) from error
 
-    def _to_hub(self, pointer: Data) -> Data:
-        at = self.revision if hub.is_commit(self.revision) else hub.commit(pointer.written, self.revision)
+    def _to_hub(self, pointer: Data, online: bool) -> Data:
+        at = self.revision
+        if not hub.is_commit(at):
+            at = hub.commit(pointer.written, at) if online else "unread"
         asked = [pointer.written, self.name, self.data_dir, self.data_files, self.split]
         rest = hashlib.sha256(canonical_json(asked).encode()).hexdigest()[:16]
         return pointer.tied(f"{at}.{rest}", commit=str(at))

@@ -46,7 +46,7 @@ def check(
 
 def _files(loaded: LoadedRecipe) -> list[Problem]:
     """The local files that settings name and that are not there."""
-    around = Surroundings(loaded.here, hash_file=lambda _: "unread")
+    around = Surroundings(loaded.here, hash_file=lambda _: "unread", online=False)
     problems: list[Problem] = []
     for name, step in loaded.steps.items():
         for place, pointer, owner in pointers(step):
