@@ -135,6 +135,37 @@ class Scorer(Operator):
         return pl.Series("score", self.score(to_rows(frame)), dtype=pl.Float64)
 
 
+@dataclass(frozen=True, slots=True)
+class TwoOrders:
+    """What a judge said of two answers, asked in both orders: 1 for the first answer, 0 for the second, 0.5 for a tie.
+
+    None where what it said could not be understood.
+    """
+
+    forth: float | None
+    """When the first answer was shown first."""
+    back: float | None
+    """When it was shown second."""
+
+    @property
+    def outcome(self) -> float:
+        """1, 0 or 0.5: an answer wins when it wins in both orders, everything else is a tie (arXiv 2306.05685)."""
+        return self.forth if self.forth is not None and self.forth == self.back else 0.5
+
+    @property
+    def flipped(self) -> bool:
+        """The order alone changed what the judge said."""
+        return None not in (self.forth, self.back) and self.forth != self.back
+
+
+class PairScorer(Scorer):
+    """A scorer that can look at two answers side by side; what compares answers then asks it for that."""
+
+    def compare(self, pairs: Sequence[tuple[Conversation, Conversation]]) -> list[TwoOrders]:
+        """One verdict a pair of answers to the same prompt, in order."""
+        raise NotImplementedError(f"{type(self).__name__} needs compare()")
+
+
 class Filter(Operator):
     """Names the reason to drop a row, or none. One snake_case word, the same in ledger, column and test."""
 
