@@ -1,7 +1,7 @@
 """The card of a release, made from manifests: what it stands on, which data, who decided, what was measured.
 
 Nothing in it is written by hand and nothing is left out that would look bad: a card says when no person labeled the
-data, when a judge is a rule, and every warning of the steps behind it. It names no path of a machine and no time, so the
+data, when a judge is a rule, and every warning of the steps behind it. It names no path of a machine and no time: the
 same recipe gives the same card.
 """
 

@@ -1,4 +1,4 @@
-"""Merged weights that are shown to be right: the merged model and the adapters give the same logits, or nothing is written.
+"""Merged weights that are shown to be right: they give the logits of the adapters, or nothing is written.
 
 A LoRA adapter adds (alpha / r) B A to a weight W (Hu et al., arXiv 2106.09685), so adding it up once changes no output
 beyond rounding. The sum is done in float32, adapter by adapter, bottom up. Rounding to a smaller type for the release
