@@ -255,7 +255,7 @@ def pointers(
     """Every pointer in a settings object, at any depth: (place, pointer, the settings object that owns it)."""
     found: list[tuple[tuple[str | int, ...], Bound, BaseModel]] = []
 
-    def walk(value: Any, place: Location, owner: BaseModel) -> None:
+    def walk(value: Any, place: tuple[str | int, ...], owner: BaseModel) -> None:
         if isinstance(value, Bound):
             found.append((place, value, owner))
         elif isinstance(value, BaseModel):
