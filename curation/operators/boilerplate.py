@@ -59,7 +59,7 @@ REFUSALS: dict[str, tuple[str, ...]] = {
     "ja": (r"^\W*申し訳(?:ありません|ございません|ない).{0,60}?(?:できません|いたしかねます|できかねます)",),
     "ko": (r"^\W*죄송(?:합니다|하지만|스럽지만).{0,60}?(?:없습니다|어렵습니다)",),
     "vi": (
-        r"^\W*(?:xin lỗi|rất tiếc|tôi rất tiếc)(?:,| nhưng|, nhưng) (?:nhưng )?tôi không thể\b",
+        r"^\W*(?:xin lỗi|rất tiếc|tôi rất tiếc)(?:,| nhưng|, nhưng) (?:nhưng )?tôi không thể(?:\s|$)",
         r"\btôi không thể (?:giúp bạn|hỗ trợ bạn|cung cấp)\b",
     ),
 }
