@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-ALLOWED_SKIPS = ("needs a GPU",)
+ALLOWED_SKIPS = ("needs a GPU", "needs a data set")
 """Beginnings of the reasons for which a test may be skipped where CI is set; any other skip fails the run there."""
 
 
@@ -58,6 +58,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long ones first, so that no worker is left alone with one at the end."""
     items.sort(key=lambda item: item.get_closest_marker("heavy") is None)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real data sets, which lies beside a checkout and is no part of it."""
+    folder = Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("needs the real data in ../shared/data")
+    return folder
 
 
 VERBS = "open close clean fix paint move lift fold wash pack read write send find plan cook".split()
