@@ -14,6 +14,7 @@ BUILTIN: dict[str, str] = {
     "keep": "curation.operators.keep:Keep",
     "length": "curation.operators.length:Length",
     "length_gap": "curation.operators.length_gap:LengthGap",
+    "llm_judge": "curation.operators.llm_judge:LlmJudge",
     "normalize": "curation.operators.normalize:Normalize",
     "random": "curation.operators.random:Random",
     "roles": "curation.operators.roles:Roles",

@@ -1,0 +1,1 @@
+"""What people are asked, where they answer, and what their answers come to."""
