@@ -1,0 +1,135 @@
+"""What people are asked: the same item wherever it comes up, blind sides, and a log that forgets nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from curation.conversation import Answer, Candidates, Message
+from curation.labeling.tasks import Asked, Comparison, Given, Shown, Verdict, decided, new_lines, standing
+
+PROMPT = (Message("user", "Why is the sky blue?"),)
+RED, BLUE = Message("assistant", "Dust."), Message("assistant", "Air scatters blue light most.")
+
+
+def row(*answers: str, prompt: str = "Why is the sky blue?") -> Candidates:
+    return Candidates(prompt=(Message("user", prompt),), answers=tuple(map(Answer, answers)))
+
+
+def test_an_item_is_the_same_in_whichever_order_and_by_whomever() -> None:
+    assert Comparison.of(PROMPT, RED, BLUE) == Comparison.of(PROMPT, BLUE, RED)
+    one = Asked.about([Candidates(prompt=PROMPT, answers=(Answer("x", "policy 1"), Answer("y", "policy 2")))])
+    other = Asked.about([Candidates(prompt=PROMPT, answers=(Answer("y", "policy 3"), Answer("x", finished=False)))])
+    assert list(one.items) == list(other.items)
+    assert Comparison.of(PROMPT, RED, BLUE).id != Comparison.of((Message("user", "Why?"),), RED, BLUE).id
+
+
+def test_each_answer_stands_left_half_of_the_time_and_neighbours_see_opposite_sides() -> None:
+    items = [Comparison.of(PROMPT, Message("assistant", f"a{i}"), Message("assistant", f"b{i}")) for i in range(1000)]
+    left = Counter(item.shown(1, "").left for item in items)
+    assert 450 < left["first"] < 550  # 3 standard deviations of a fair coin are 47
+    assert all(item.shown(1, "").left != item.shown(2, "").left for item in items)
+    assert all(item.shown(1, "").left == item.shown(3, "").left for item in items)
+
+
+def test_a_code_says_nothing_and_no_spreadsheet_takes_it_for_a_number() -> None:
+    item = Comparison.of(PROMPT, RED, BLUE)
+    codes = {item.shown(a, g).code for a in (1, 2) for g in ("", "other guidelines")}
+    assert len(codes) == 4
+    assert all(code[0] == "p" and len(code) == 16 for code in codes)
+
+
+def test_sides_become_answers_again() -> None:
+    shown = Comparison.of(PROMPT, RED, BLUE).shown(1, "")
+    a, b = shown.sides
+    by_name = {"first": shown.comparison.first, "second": shown.comparison.second}
+    assert by_name[shown.verdict("a")] == a and by_name[shown.verdict("b")] == b
+    assert (shown.verdict("tie"), shown.verdict("skip")) == ("tie", "skip")
+
+
+def test_a_record_comes_back_from_the_log_whole() -> None:
+    prompt = (Message("system", "Be brief."), Message("user", 'Say "ü"\n😀'))
+    shown = Comparison.of(prompt, Message("assistant", "ü"), Message("assistant", "", '{"tool_calls":[]}')).shown(
+        2, "g"
+    )
+    assert Shown.from_line(shown.line()) == shown
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "together"),
+    [
+        ("first", "first"),
+        ("first first second", "first"),
+        ("first second", "tie"),
+        ("tie tie first", "tie"),
+        ("first first tie tie", "tie"),
+        ("first first second tie", "first"),
+        ("skip second skip", "second"),
+        ("skip", None),
+        ("", None),
+    ],
+)
+def test_more_votes_than_any_other_verdict_decide(verdicts: str, together: str | None) -> None:
+    assert decided(verdicts.split()) == together  # type: ignore[arg-type]
+
+
+def test_every_pair_of_different_answers_is_asked_about_once() -> None:
+    asked = Asked.about([row("a", "b", "c"), row("a", " a\n"), row("b", "a"), row("a", "b", prompt="other")])
+    assert len(asked.items) == 4 and (asked.identical, asked.repeated) == (1, 1)
+
+
+def given(verdict: Verdict, annotator: str = "ann", form: str = "f.csv", number: int = 1, note: str = "") -> Given:
+    return Given(Comparison.of(PROMPT, RED, BLUE).shown(number, "g"), annotator, verdict, note, form)
+
+
+def log_of(*readings: list[Given]) -> list[dict[str, object]]:
+    log: list[dict[str, object]] = []
+    for reading in readings:
+        log += new_lines(reading, log)
+    return log
+
+
+ITEM = Comparison.of(PROMPT, RED, BLUE).id
+
+
+def test_reading_the_same_answer_again_adds_nothing() -> None:
+    assert len(log_of([given("first")], [given("first")])) == 1
+
+
+def test_who_changes_their_mind_and_back_again_is_heard_each_time() -> None:
+    log = log_of([given("first")], [given("second")], [given("first")])
+    assert [line["verdict"] for line in log] == ["first", "second", "first"]
+    assert len({str(sorted(line.items())) for line in log}) == 3  # a log that drops repeated lines keeps all three
+    assert standing(log, "g") == {ITEM: {"ann": "first"}}
+
+
+def test_a_name_that_is_written_in_later_does_not_make_a_second_person() -> None:
+    log = log_of([given("first", "annotator1")], [given("first", "Kim")])
+    assert standing(log, "g") == {ITEM: {"Kim": "first"}}
+
+
+def test_two_people_are_two_answers_and_one_person_on_two_forms_is_one() -> None:
+    log = log_of([given("first", "ann"), given("second", "bob", "g.csv")])
+    assert standing(log, "g") == {ITEM: {"ann": "first", "bob": "second"}}
+    again = log_of([given("first", "ann"), given("second", "ann", "g.csv")])
+    assert standing(again, "g") == {ITEM: {"ann": "second"}}
+
+
+def test_answers_under_other_guidelines_answer_another_question() -> None:
+    assert standing(log_of([given("first")]), "other") == {}
+
+
+def test_what_people_chose_becomes_a_preference_with_its_votes() -> None:
+    asked = Asked.about([row("good", "bad").with_(split="train", meta={"tree": 1})])
+    (item,) = asked.items
+    good = "first" if asked.items[item].first.content == "good" else "second"
+    bad = "second" if good == "first" else "first"
+    made = asked.preference(item, {"ann": good, "bob": good, "cy": bad, "dee": "skip"})  # type: ignore[dict-item]
+    assert made is not None
+    assert (made.chosen[0].content, made.rejected[0].content) == ("good", "bad")
+    assert (made.verdict, made.decided_by, made.split) == ("chosen", "people", "train")
+    assert made.meta == {"tree": 1, "votes": {"chosen": 2, "rejected": 1, "skip": 1}}
+    tied = asked.preference(item, {"ann": "first", "bob": "second"})
+    assert tied is not None and tied.verdict == "tie"
+    assert asked.preference(item, {"ann": "skip"}) is None
