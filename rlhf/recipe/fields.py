@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import itertools
+import textwrap
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -16,6 +21,38 @@ from curation.registry import lookup
 def names(cls: type[BaseModel]) -> dict[str, FieldInfo]:
     """The keys that a user may write -> their fields (an alias stands for its field)."""
     return {field.alias or name: field for name, field in cls.model_fields.items()}
+
+
+def described(cls: type[BaseModel]) -> type[BaseModel]:
+    """The class, its fields with the sentence that stands under each in the source as their description.
+
+    A field that a class takes over keeps the sentence of the class that wrote it.
+    """
+    for owner in cls.__mro__:
+        if issubclass(owner, BaseModel) and owner is not BaseModel:
+            for name, text in _sentences(owner).items():
+                if name in cls.model_fields and cls.model_fields[name].description is None:
+                    cls.model_fields[name].description = text
+    return cls
+
+
+@cache
+def _sentences(cls: type[BaseModel]) -> dict[str, str]:
+    """Field -> the text under it, of the fields that the class's own source annotates."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
+    except (OSError, TypeError, SyntaxError):  # made on the fly, or shipped without its source
+        return {}
+    body = tree.body[0].body if tree.body and isinstance(tree.body[0], ast.ClassDef) else []
+    return {
+        line.target.id: inspect.cleandoc(under.value.value)
+        for line, under in itertools.pairwise(body)
+        if isinstance(line, ast.AnnAssign)
+        and isinstance(line.target, ast.Name)
+        and isinstance(under, ast.Expr)
+        and isinstance(under.value, ast.Constant)
+        and isinstance(under.value.value, str)
+    }
 
 
 def inside(annotation: Any) -> Iterator[type[BaseModel] | Plugin]:
@@ -43,7 +80,7 @@ def at(cls: type[BaseModel], place: Sequence[str | int]) -> tuple[list[type[Base
     field: FieldInfo | None = None
     for part in place:
         for model in here:
-            if isinstance(model, type) and part in (known := names(model)):
+            if isinstance(model, type) and part in (known := names(described(model))):
                 field = known[str(part)]
                 here = of_field(field)
                 break

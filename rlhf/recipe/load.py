@@ -283,8 +283,10 @@ def _several(settings: dict[str, Any]) -> bool:
 
 
 def _filled(settings: dict[str, Any], known: Mapping[str, Any], tree: Node, top: Top) -> dict[str, Any]:
-    """The settings with what they inherit from the top."""
+    """The settings with what they inherit from the top, under the name that the step's class has for itself."""
     filled = dict(settings)
+    if not known["step"].is_required():  # an import path and a registered name are the same step, with the same key
+        del filled["step"]
     if "seed" in known and "seed" not in filled:
         filled["seed"] = top.seed
     if "policy" in known and filled.get("policy") is None:

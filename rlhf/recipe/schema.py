@@ -15,7 +15,7 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from curation.operator import Plugin
 from curation.registry import FORMATS, OPERATORS, STEPS, known_names, lookup
-from rlhf.recipe.fields import names, of_field
+from rlhf.recipe.fields import described, names, of_field
 from rlhf.recipe.load import Top
 from rlhf.recipe.step import ONE_OR_MORE
 
@@ -112,10 +112,12 @@ def _all_classes(roots: Iterable[type[BaseModel]]) -> dict[type[BaseModel], None
 
 def _mend(cls: type[BaseModel], schema: Schema) -> None:
     """Says what the generated schema cannot know: plugins, and lists that may be written as one value."""
-    for name, field in names(cls).items():
+    for name, field in names(described(cls)).items():
         place = schema.get("properties", {}).get(name)
         if place is None:
             continue
+        if field.description:
+            place["description"] = " ".join(field.description.split())
         for plugin in of_field(field):
             if isinstance(plugin, Plugin):
                 place = _replaced(
