@@ -54,6 +54,8 @@ class Entry(BaseModel):
     """Rows that gave way to their children."""
     edited: int = 0
     """Of the kept rows, those whose content changed. In no sum."""
+    removed: dict[str, int] = Field(default_factory=dict)
+    """Reason word -> answers taken out of candidates that were kept. In no sum."""
     seconds: float = 0.0
 
     def problem(self) -> str | None:
@@ -77,7 +79,8 @@ class Ledger(BaseModel):
 
     def problems(self) -> list[str]:
         """Every sum that does not hold, the ones between neighbours included."""
-        found = [p for x in (*self.readings, *self.entries) if (p := x.problem())]
+        lines: tuple[Reading | Entry, ...] = (*self.readings, *self.entries)
+        found = [p for line in lines if (p := line.problem())]
         for a, b in zip(self.entries, self.entries[1:], strict=False):
             if a.kept != b.made:
                 found.append(f"{a.operator} kept {a.kept} rows, but {b.operator} was given {b.made}")

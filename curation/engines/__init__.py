@@ -1,0 +1,23 @@
+"""Engines run the same operators over rows in different places: here in batches, later on a cluster.
+
+What every engine shares lies beside them: `views` (the chats that `on:` means), `batch` (one operator on one batch),
+`barriers` (the decisions that need the whole table, over ids, keys and scores alone) and `stages` (where a list of
+operators must be cut). An engine only moves batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+
+class ScoreCache(Protocol):
+    """Scores that outlive a run, by scorer key (`curation.operator.scorer_key`) and id of the chat that was scored."""
+
+    def get(self, scorer_key: str, ids: Sequence[str]) -> dict[str, float]:
+        """The known ones among `ids`."""
+        ...
+
+    def put(self, scorer_key: str, scores: Mapping[str, float]) -> None:
+        """Keeps them; on the disk when it returns."""
+        ...

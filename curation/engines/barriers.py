@@ -1,0 +1,153 @@
+"""Decisions over the whole table: what selectors choose, and what models score in fixed chunks.
+
+The global table holds a row's id, origin and what the barrier asked for (keys, scores, lengths), a few dozen bytes a
+row; text stays where it is. Model scores are made once for each different chat, in chunks of fixed size over the chats
+sorted by (length, id): neither the batches nor what a cache already knew can change which chats share a chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import polars as pl
+
+from curation.engines import ScoreCache
+from curation.engines.batch import check_reasons, check_scores
+from curation.engines.views import view
+from curation.errors import UserError
+from curation.frame import SCORES, score_columns
+from curation.operator import Decision, Operator, Scorer, Selector, scorer_key
+from curation.progress import Progress
+from curation.table import mapped, spill_frame
+
+_CHUNKS_AT_ONCE = 32
+"""Chunks whose text is in memory together; scores are on the disk after each such group."""
+
+
+def table_of(frame: pl.DataFrame, barrier: Operator) -> pl.DataFrame:
+    """A batch's part of the global table."""
+    source = pl.col("source").struct
+    # Zeros in front, so that the order of texts is the order of numbers.
+    index = source.field("index").cast(pl.String).str.zfill(12)
+    origin = pl.concat_str(source.field("digest"), pl.lit(":"), index)
+    if isinstance(barrier, Selector):
+        chats = view(frame, barrier.on)
+        if barrier.on:
+            chats = chats.with_columns(frame[c] for c in score_columns(frame))
+        keys = barrier.keys(chats)
+        return frame.select("id", origin.alias("origin")).with_columns(keys.get_columns())
+    chats = view(frame, barrier.on)
+    size = pl.col("messages").list.eval(pl.element().struct.field("content").str.len_bytes()).list.sum()
+    return chats.select("id", size.alias("size"))
+
+
+def choose(selector: Selector, table: pl.DataFrame) -> Decision:
+    """What the selector decides over the whole table.
+
+    Raises:
+        UserError: its answer does not fit the table, or it writes a column that it may not write.
+    """
+    decision = selector.decide(table)
+    reasons = check_reasons(selector, decision.reasons, len(table))
+    for name, values in decision.columns.items():
+        if name != "split" and not name.startswith(SCORES):
+            raise UserError(f"{selector.title} writes {name!r}", hint="a selector writes `split` or `scores.NAME`")
+        if len(values) != len(table):
+            raise UserError(f"{selector.title} gave {len(values)} values of {name!r} for {len(table)} rows")
+    return Decision(reasons, decision.columns)
+
+
+def score_chunks(
+    scorer: Scorer,
+    table: pl.DataFrame,
+    rows: Callable[[pl.Series], pl.DataFrame],
+    folder: Path,
+    cache: ScoreCache | None,
+    progress: Progress,
+    prepare: Callable[[Operator], None],
+) -> Decision:
+    """The scores of all rows.
+
+    Args:
+        table: `id` and `size` of each row's chat.
+        rows: Gives the rows at these places of the table, in this order.
+        folder: Where scores are kept until the stage is done, so that a killed run goes on.
+        cache: Outlives the run.
+        prepare: Called with the scorer before it is used; not when everything is known.
+    """
+    chats = table.with_row_index("row").unique("id", keep="first", maintain_order=True).sort("size", "id")
+    key = scorer_key(scorer) if cache else ""
+    known = cache.get(key, chats["id"].to_list()) if cache else {}
+    made: list[pl.DataFrame] = []
+    with progress.bar(scorer.title, len(chats), "chats") as bar:
+        for number, group in enumerate(chats.iter_slices(scorer.chunk_size * _CHUNKS_AT_ONCE)):
+            path = folder / f"scores-{number:06d}.arrow"
+            if not path.exists():
+                scores = _group(scorer, group, known, rows, prepare)
+                if cache:
+                    new = zip(scores["id"], scores["score"], strict=True)
+                    cache.put(key, {i: s for i, s in new if i not in known})
+                _spill_whole(scores, path)
+            made.append(mapped(path))
+            bar.advance(len(group))
+    column = SCORES + scorer.column
+    scores = pl.concat(made) if made else pl.DataFrame(schema={"id": pl.String, "score": pl.Float64})
+    values = table.join(scores, on="id", how="left", maintain_order="left")["score"].alias(column)
+    none = pl.Series("reason", [None] * len(table), dtype=pl.String)
+    return Decision(none, {column: values})
+
+
+def _group(
+    scorer: Scorer,
+    group: pl.DataFrame,
+    known: dict[str, float],
+    rows: Callable[[pl.Series], pl.DataFrame],
+    prepare: Callable[[Operator], None],
+) -> pl.DataFrame:
+    """`id` and `score` of some chunks, each of which is scored whole or not at all."""
+    values: list[pl.Series] = []
+    for chunk, chats in _texts(scorer, group, known, rows):
+        cached = [known.get(i) for i in chunk["id"]]
+        if chats is None:
+            values.append(pl.Series("score", cached, dtype=pl.Float64))
+            continue
+        prepare(scorer)
+        scores = check_scores(scorer, scorer.score_frame(chats), chats)
+        values.append(pl.select(pl.coalesce(pl.Series(cached, dtype=pl.Float64), scores).alias("score")).to_series())
+    return pl.DataFrame({"id": group["id"], "score": pl.concat(values)})
+
+
+def _texts(
+    scorer: Scorer, group: pl.DataFrame, known: dict[str, float], rows: Callable[[pl.Series], pl.DataFrame]
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame | None]]:
+    """Each chunk with its chats, or with None when the cache knows them all."""
+    chunks = list(group.iter_slices(scorer.chunk_size))
+    wanted = [c for c in chunks if any(i not in known for i in c["id"])]
+    chats = view(rows(pl.concat([c["row"] for c in wanted])), scorer.on) if wanted else None
+    at = 0
+    for chunk in chunks:
+        if chats is None or all(i in known for i in chunk["id"]):
+            yield chunk, None
+        else:
+            yield chunk, chats.slice(at, len(chunk))
+            at += len(chunk)
+
+
+def _spill_whole(frame: pl.DataFrame, path: Path) -> None:
+    """The file is there when all of it is."""
+    part = path.with_suffix(".part")
+    spill_frame(frame, part)
+    part.rename(path)
+
+
+def save(decision: Decision, path: Path) -> None:
+    """Keeps a decision on the disk."""
+    columns = [values.alias(name) for name, values in decision.columns.items()]
+    _spill_whole(pl.DataFrame([decision.reasons.alias("reason"), *columns]), path)
+
+
+def load(path: Path) -> Decision:
+    """A decision that was kept."""
+    whole = mapped(path)
+    return Decision(whole["reason"], {c: whole[c] for c in whole.columns if c != "reason"})
