@@ -62,7 +62,7 @@ def figure(value: float) -> str:
     """A number for people: three digits that matter, whole numbers whole."""
     if isinstance(value, int) or (float(value).is_integer() and abs(value) >= 1):
         return f"{int(value):,}"
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return f"{value:#.3g}" if abs(value) < 99.95 else f"{value:,.0f}"
 
 
 def size(n: int) -> str:

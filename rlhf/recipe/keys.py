@@ -7,6 +7,7 @@ a key is, is read from the source of the installed TRL, transformers and peft wi
 from __future__ import annotations
 
 import ast
+import inspect
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -43,13 +44,13 @@ _NOT_A_NAME = {"step", "policy", "data", "prompts", "format", "seed"}
 _HEAD = """\
 # Every key
 
-A **recipe** says what is done, a **profile** says where and how fast. Only the recipe reaches a cache key, so a profile can
-change from machine to machine without anything running again. This page is written from the code by
+A **recipe** says what is done, a **profile** says where and how fast. Only the recipe reaches a cache key, so a profile
+can change from machine to machine without anything running again. This page is written from the code by
 `python -m rlhf.recipe.keys > docs/keys.md`.
 
-*Named by* says whose name a key is: training keys are exactly those of TRL and transformers, so what you know from there
-holds here. There is one exception: `global_batch_size` is the batch of one optimizer step. How it is cut up for the memory
-at hand, `per_device_train_batch_size`, belongs to the profile, and accumulation is derived from the two.
+*Named by* says whose name a key is: training keys are exactly those of TRL and transformers, so what you know from
+there holds here. There is one exception: `global_batch_size` is the batch of one optimizer step. How it is cut up for
+the memory at hand, `per_device_train_batch_size`, belongs to the profile, and accumulation is derived from the two.
 
 A key without a default must be written."""
 
@@ -92,8 +93,8 @@ def _plugins(homes: dict[str, str]) -> Iterator[str]:
     """Operators, then formats."""
     yield "## Recipe: operators"
     yield (
-        "Written in a list: a bare name means the defaults, `{name: {settings}}` anything else. Each operator takes `on`, "
-        "and each scorer `as`."
+        "Written in a list: a bare name means the defaults, `{name: {settings}}` anything else. "
+        "Each operator takes `on`, and each scorer `as`."
     )
     yield _table({"on": names(described(Operator))["on"], "as": names(described(Scorer))["as"]}, homes)
     for name in builtin_names(OPERATORS):
@@ -131,7 +132,7 @@ def _home(cls: type[BaseModel], key: str) -> type[BaseModel]:
     """The class in which a field was written down last."""
     name = next(n for n, f in cls.model_fields.items() if (f.alias or n) == key)
     for base in cls.__mro__:
-        if name in base.__dict__.get("__annotations__", {}):
+        if name in inspect.get_annotations(base):
             return base
     return cls
 
@@ -156,10 +157,7 @@ def _about(cls: type[BaseModel]) -> str:
 
 
 def _table(fields: dict[str, FieldInfo], homes: dict[str, str]) -> str:
-    rows = [
-        f"| `{key}` | {_default(field)} | {homes.get(key, 'us') if key not in _NOT_A_NAME else 'us'} | {_meaning(field)} |"
-        for key, field in fields.items()
-    ]
+    rows = [f"| `{k}` | {_default(f)} | {homes.get(k, 'us')} | {_meaning(f)} |" for k, f in fields.items()]
     return "\n".join(["| key | default | named by | what it is |", "|---|---|---|---|", *rows]) if rows else ""
 
 
@@ -195,7 +193,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _made(field: FieldInfo) -> str:
-    """A default that is computed: from nothing, or from the settings before it (then LoRA's, and that of full weights)."""
+    """A default that is computed: from nothing, or from the settings before it (LoRA's, then that of full weights)."""
     factory: Any = field.default_factory
     if not field.default_factory_takes_validated_data:
         return _shown(factory())
@@ -232,7 +230,7 @@ def _homes() -> dict[str, str]:
                 for line in node.body:
                     if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
                         found.setdefault(line.target.id, library)
-    return {**found, "revision": "datasets"}
+    return {key: home for key, home in found.items() if key not in _NOT_A_NAME} | {"revision": "datasets"}
 
 
 if __name__ == "__main__":

@@ -206,6 +206,17 @@ _BAR = (8, 24)
 """Least and most characters of a bar."""
 
 
+def _fitting(gauge: Gauge, room: int) -> list[str]:
+    """The name of the work and as many of its figures as there is room for beside a short bar."""
+    first, *more = gauge.words()
+    what = gauge.what[:20]
+    parts = [what, first] if len(what) + len(first) + 2 <= room else [first]
+    for word in more:
+        if len("  ".join([*parts, word])) + 2 + (_BAR[0] if gauge.of else 0) <= room:
+            parts.append(word)
+    return parts
+
+
 class Screen(_View):
     """For terminals: the whole recipe, redrawn in place."""
 
@@ -256,7 +267,7 @@ class Screen(_View):
     def _row(self, line: _Line) -> Text:
         from rich.text import Text
 
-        names = min(max((len(n) for n in self.lines), default=0), 18)
+        names = min(max((len(n) for n in self.lines), default=0), 18, self._console.width // 4)
         state = line.outcome.state if line.outcome else "running" if line.started else "pending"
         sign, style = _SIGNS[state]
         row = Text(no_wrap=True, overflow="ellipsis")
@@ -293,18 +304,13 @@ class Screen(_View):
             text.truncate(room, overflow="ellipsis", pad=True)
             row.append_text(text)
         else:
-            words, what = gauge.words(), gauge.what[:20]
-            least = _BAR[0] + 2 if gauge.of else 0
-            kept: list[str] = []
-            for word in words:
-                if len("  ".join([what, *kept, word])) + 2 + least <= room:
-                    kept.append(word)
-            text = Text(f"{what}  ")
-            if gauge.of:
-                wide = min(max(room - len("  ".join([what, *kept])) - 4, _BAR[0]), _BAR[1])
+            parts = _fitting(gauge, room)
+            text = Text("  ".join(parts))
+            wide = min(room - text.cell_len - 2, _BAR[1])
+            if gauge.of and wide >= _BAR[0]:
+                text = Text(f"{parts[0]}  ")
                 text.append_text(self._bar(min(gauge.n / gauge.of, 1.0), wide))
-                text.append("  ")
-            text.append("  ".join(kept))
+                text.append("  " + "  ".join(parts[1:]))
             text.truncate(room, overflow="ellipsis", pad=True)
             row.append_text(text)
         row.append(f"  {took}", "dim")
