@@ -86,6 +86,18 @@ class Ledger(BaseModel):
                 found.append(f"{a.operator} kept {a.kept} rows, but {b.operator} was given {b.made}")
         return found
 
+    def waterfall(self) -> list[str]:
+        """The way of the rows through the operators, one line each, for people."""
+        if not self.entries:
+            return []
+        lines = [f"{self.entries[0].made:,} rows"]
+        for e in self.entries:
+            lost = ", ".join(f"{n:,} {word}" for word, n in e.dropped.items())
+            made = f"{e.children:,} split off from {e.replaced:,}" if e.children else ""
+            changes = "; ".join(filter(None, (f"dropped {lost}" if lost else "", made)))
+            lines.append(f"{e.kept:,} after {e.operator}" + (f": {changes}" if changes else ""))
+        return lines
+
     def dropped(self) -> dict[str, int]:
         """`operator: reason` -> rows, over all operators."""
         return {f"{e.operator}: {r}": n for e in self.entries for r, n in e.dropped.items()}

@@ -1,7 +1,6 @@
 """Everything that can be said about a recipe without reading data: what is wrong, and what is unwise.
 
-The loader finds what the text alone shows. Here come the files that are not there, what the operators of a step say
-about one another, and each step's own advice.
+The loader finds what the text alone shows. Here come the files that are not there and each step's own advice.
 """
 
 from __future__ import annotations

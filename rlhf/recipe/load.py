@@ -135,6 +135,8 @@ def examine(
     known = _written(tree) | ({"base"} if tree.get("base") else set())
     wiring = wire(steps, known, lambda p: tree.find(_in_file(p)), partial)
     problems += wiring.problems
+    if not wiring.problems:
+        problems += _misfits(steps, wiring.kinds, tree)
     loaded = LoadedRecipe(
         name=top.recipe or re.sub(r"[^A-Za-z0-9_-]", "-", path.stem),
         path=path,
@@ -152,6 +154,16 @@ def examine(
         tree=tree,
     )
     return loaded, problems
+
+
+def _misfits(steps: Mapping[str, Step], kinds: Mapping[str, type[Kind]], tree: Node) -> list[Problem]:
+    """What the steps themselves find wrong in view of one another."""
+    problems: list[Problem] = []
+    for name, step in steps.items():
+        for misfit in step.misfits(steps, kinds):
+            found = tree.find(_in_file(("steps", name, *misfit.place)))
+            problems.append(Problem(misfit.what, found.place, found.dotted, misfit.hint))
+    return problems
 
 
 def _in_file(path: Path_) -> Path_:

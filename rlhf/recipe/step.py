@@ -97,6 +97,16 @@ ONE_OR_MORE = BeforeValidator(lambda value: value if isinstance(value, list | tu
 """For fields that take one thing or a list: `data: Annotated[list[Ref[Conversations]], ONE_OR_MORE]`."""
 
 
+@dataclass(frozen=True)
+class Misfit:
+    """Something wrong with a setting in view of what the steps before make."""
+
+    place: tuple[str | int, ...]
+    """Where in the step's settings."""
+    what: str
+    hint: str = ""
+
+
 class Step(Settings):
     """What all steps share. Subclasses give `step` a literal name and set the class variables."""
 
@@ -119,6 +129,17 @@ class Step(Settings):
     def run(self, room: Room) -> Done | Waiting:
         """Does the work. Must be able to go on from what it left in `room.work`."""
         raise NotImplementedError
+
+    def misfits(self, steps: Mapping[str, Step], kinds: Mapping[str, type[Kind]]) -> list[Misfit]:
+        """What is wrong with the settings in view of the recipe's other steps and the kinds that they make.
+
+        Kinds and names of the Refs are checked already; this is for what goes deeper.
+        """
+        return []
+
+    def scores(self, steps: Mapping[str, Step]) -> set[str] | None:
+        """Names of the scores that the rows which it makes have; None where that is not known before it runs."""
+        return None
 
     def advice(self) -> list[str]:
         """Warnings that the settings alone justify; `rlhf check` prints them."""

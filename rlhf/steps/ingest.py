@@ -7,7 +7,7 @@ is paid for.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -44,6 +44,9 @@ class Ingest(Step):
 
     def makes(self) -> type[Kind]:
         return Conversations if self.rows == "conversations" else Preferences
+
+    def scores(self, steps: Mapping[str, Step]) -> set[str]:
+        return set()
 
     def advice(self) -> list[str]:
         said = [
