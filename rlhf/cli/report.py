@@ -18,14 +18,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints the place of the page; 0."""
     from curation.errors import UserError
-    from rlhf.report import build
+    from rlhf.cli import page as pages
 
     loaded = flags.load(args)
     store = flags.open_store(args, loaded.profile)
     last = store.last_run(loaded.name)
     if last is None:
         raise UserError(f"{loaded.name} has not run in {store.root} yet", hint=f"rlhf run {args.recipe}")
-    page = build(store, last[0])
+    page = pages.write(store, last[0])
     print(json.dumps({"page": str(page)}) if args.json else page)
     if args.open:
         import webbrowser

@@ -62,12 +62,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _page(loaded: LoadedRecipe, store: Store, result: RunResult) -> Path | None:
     """The page of the run. A page that cannot be written is no reason to call the run failed."""
-    if result.record is None or not result.manifests:
+    if result.record is None:
         return None
     try:
-        from rlhf.report import build
+        from rlhf.cli import page
 
-        return build(store, result.record)
+        return page.write(store, result.record)
     except Exception as error:  # the run itself is done and recorded
         sys.stderr.write(f"warning: the page could not be written: {type(error).__name__}: {error}\n")
         sys.stderr.write(f"  `rlhf report {loaded.path}` tries again\n")
