@@ -133,11 +133,16 @@ def _machine() -> list[Finding]:
 
 
 def _device() -> list[Finding]:
+    """What torch would compute on; the one thing here that takes seconds."""
     try:
-        from curation.models import describe_device
+        from curation.models import has_bfloat16, numerics_class
+
+        found = numerics_class("float32")
     except ImportError as error:
         return [Finding("device", "wrong", f"torch does not import: {error}", "`make venv`, or pip install torch")]
-    return [Finding("device", "ok", describe_device())]
+    instructions = f" ({found['cpu']})" if "cpu" in found else ""
+    speed = "bfloat16 is fast here" if has_bfloat16() else "bfloat16 is computed in float32 here"
+    return [Finding("device", "ok", f"{found['device']}{instructions}, {found['threads']} torch threads, {speed}")]
 
 
 def _store(given: str | None) -> list[Finding]:

@@ -13,8 +13,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
+from curation.errors import RecipeError
 from curation.operator import Plugin
-from curation.registry import FORMATS, OPERATORS, STEPS, known_names, lookup
+from curation.registry import FORMATS, OPERATORS, STEPS, Door, known_names, lookup
 from rlhf.recipe.fields import described, names, of_field
 from rlhf.recipe.load import Top
 from rlhf.recipe.step import ONE_OR_MORE
@@ -38,8 +39,8 @@ class _Generate(GenerateJsonSchema):
 
 def recipe_schema() -> Schema:
     """The schema of a recipe file."""
-    steps = {name: lookup(STEPS, name) for name in known_names(STEPS)}
-    plugins = {door: {name: lookup(door, name) for name in known_names(door)} for door in (OPERATORS, FORMATS)}
+    steps = _known(STEPS)
+    plugins = {door: _known(door) for door in (OPERATORS, FORMATS)}
     plugin_classes = [cls for found in plugins.values() for cls in found.values()]
     classes: list[type[BaseModel]] = [*_all_classes([*steps.values(), *plugin_classes, Top])]
     placed, whole = models_json_schema(
@@ -57,6 +58,17 @@ def recipe_schema() -> Schema:
         fitting = {name: cls for name, cls in plugins[plugin.door].items() if issubclass(cls, plugin.base)}
         defs[_plugin_name(plugin.base)] = _plugin(plugin.base, fitting, where)
     return _top(defs, where, steps)
+
+
+def _known(door: Door) -> dict[str, Any]:
+    """Name -> class; a package's plugin that does not import is left out, as it would be in a recipe."""
+    found = {}
+    for name in known_names(door):
+        try:
+            found[name] = lookup(door, name)
+        except RecipeError:
+            continue
+    return found
 
 
 def _top(defs: Schema, where: dict[type[BaseModel], str], steps: dict[str, type[BaseModel]]) -> Schema:
