@@ -71,7 +71,7 @@ def print_text(loaded: LoadedRecipe, store: Store, result: RunResult, page: Path
     for name, outcome in result.outcomes.items():
         for warning in outcome.manifest.warnings if outcome.manifest and outcome.state == "done" and verbose else []:
             sys.stderr.write(f"warning: {name}: {warning}\n")
-    verdicts = [line for name, m in evaluations(result.manifests) for line in verdict_lines(m, loaded.steps[name])]
+    verdicts = [line for _, m in evaluations(result.manifests) for line in verdict_lines(m)]
     if verdicts:
         print("\n" + "\n".join(verdicts))
     examples = [found for _, m in evaluations(result.manifests) if (found := side_by_side(m))]
@@ -111,18 +111,18 @@ def evaluations(manifests: Mapping[str, Manifest]) -> Iterator[tuple[str, Manife
             yield name, manifest
 
 
-def verdict_lines(manifest: Manifest, settings: Any) -> list[str]:
-    """`dpo against sft: win rate 0.77 [0.70, 0.83], judged by brevity (64 prompts)`, a line a policy and judge."""
-    against = f" against {settings.baseline}" if getattr(settings, "baseline", None) else ""
-    lines: list[str] = []
-    for policy, judges in manifest.metrics.items():
-        if not isinstance(judges, Mapping):
-            continue
-        for judge, found in judges.items():
-            if isinstance(found, Mapping) and isinstance(found.get("win_rate"), Mapping):
-                n = f" ({found['n']} prompts)" if found.get("n") else ""
-                lines.append(f"{policy}{against}: win rate {interval(found['win_rate'])}, judged by {judge}{n}")
-    return lines
+def verdict_lines(manifest: Manifest) -> list[str]:
+    """`dpo against sft: win rate 0.77 [0.70, 0.83], judged by brevity (a rule), 64 prompts`: a line a judge."""
+    from rlhf.report.verdicts import comparisons
+
+    baseline = manifest.sources.get("baseline", "the baseline")
+    judges = {str(j.get("as_") or j.get("op")): str(j.get("op")) for j in manifest.settings.get("judges") or []}
+    return [
+        f"{c.policy} against {c.baseline}: win rate {interval(c.rate)}, judged by {c.judge}"
+        + (f" ({c.by})" if c.by != c.judge else "")
+        + "".join(f", {note}" for note in c.notes[:1])
+        for c in comparisons(manifest.metrics, baseline, judges)
+    ]
 
 
 def side_by_side(manifest: Manifest) -> str:

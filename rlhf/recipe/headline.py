@@ -14,10 +14,8 @@ def headline(manifest: Manifest) -> str:
     if manifest.output.rows is not None:
         parts.append(_rows(manifest))
     if manifest.output.kind == "evaluation":
-        parts += [
-            f"{who} win rate {interval(found)}" if len(manifest.metrics) > 1 else f"win rate {interval(found)}"
-            for who, found in first_win_rates(manifest.metrics)
-        ]
+        rates = list(first_win_rates(manifest.metrics))
+        parts += [f"{f'{who} ' if len(rates) > 1 else ''}win rate {interval(found)}" for who, found in rates]
     if loss := manifest.curves.get("loss"):
         parts.append(f"loss {figure(loss[0][1])} -> {figure(loss[-1][1])}")
     if (accuracy := manifest.metrics.get("accuracy")) is not None:

@@ -237,6 +237,9 @@ class Screen(_View):
 
     def __exit__(self, *_: object) -> None:
         if self._moving:
+            for line in self.lines.values():
+                line.note = "stopped" if not line.outcome else line.note
+                line.gauges.clear()
             self._moving = False  # the last picture shows every step
             self._live.stop()
 
