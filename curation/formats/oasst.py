@@ -207,7 +207,8 @@ class OASST(Format):
                 yield Outcome(rows, used=len(members) - len(lost), lost=lost)
             else:
                 yield Outcome(lost=[Lost(n.index, n.reason or "orphan", n.record) for n in members])
-        yield Outcome(lost=[Lost(n.index, n.reason or "cycle", n.record) for n in nodes if n.id not in placed])
+        if circling := [Lost(n.index, n.reason or "cycle", n.record) for n in nodes if n.id not in placed]:
+            yield Outcome(lost=circling)
 
     # From trees to rows
 
