@@ -44,8 +44,8 @@ class Reading:
     """What the forms of a folder say."""
 
     given: list[Given] = field(default_factory=list)
-    codes: set[str] = field(default_factory=set)
-    """Records that lie in some form, answered or not."""
+    where: dict[str, list[Path]] = field(default_factory=dict)
+    """Code of a record -> the forms that it lies in, answered or not."""
     problems: list[str] = field(default_factory=list)
     """One line each: file, row, what is wrong, what to do."""
 
@@ -175,7 +175,7 @@ def _read_form(path: Path, rows: list[Cells], known: Mapping[str, Shown], readin
         code = str(row.get("record") or "").strip().lower()
         if code in known:
             here.append((place, row, known[code]))
-            reading.codes.add(code)
+            reading.where.setdefault(code, []).append(path)
         elif any(str(v or "").strip() for v in row.values()):
             reading.problems.append(
                 f"{path.name}, {place}: no record is called {code!r}; put its code back, or delete the row"

@@ -18,6 +18,7 @@ from itertools import combinations
 from typing import Any, Literal
 
 from curation.conversation import Candidates, Message, Preference, digest, framed
+from curation.labeling.answers import Distinct
 
 QUESTION = "preference"
 ITEMS = "preference_items"
@@ -174,59 +175,63 @@ def decided(verdicts: Iterable[Verdict]) -> Vote | None:
     return None if most == 0 else best[0] if len(best) == 1 else "tie"
 
 
-def same(a: Message, b: Message) -> bool:
-    """Whether two answers differ in nothing but white space around them: there is nothing to choose then."""
-    return a.content.strip() == b.content.strip() and a.extra == b.extra
-
-
 @dataclass
 class Asked:
-    """The items of a set of candidates."""
+    """What people are asked about a set of candidates."""
 
+    rows: list[Distinct] = field(default_factory=list)
     items: dict[str, Comparison] = field(default_factory=dict)
-    rows: dict[str, Candidates] = field(default_factory=dict)
-    """Item -> the (first) row that it came from."""
-    identical: int = 0
-    """Pairs of answers that say the same, which nobody is asked about."""
-    repeated: int = 0
-    """Pairs that another row holds too."""
+    """Every pair of different answers of every row; the same pair in two rows is one item."""
+    row_of: dict[str, int] = field(default_factory=dict)
+    """Item -> the number of the (first) row that holds it."""
 
     @classmethod
     def about(cls, candidates: Iterable[Candidates]) -> Asked:
-        """Every pair of different answers of every row."""
         asked = cls()
-        for row in candidates:
-            for a, b in combinations((answer.message() for answer in row.answers), 2):
+        for number, row in enumerate(candidates):
+            distinct = Distinct.of(row)
+            asked.rows.append(distinct)
+            for a, b in combinations((answer.message() for answer in distinct.answers), 2):
                 item = Comparison.of(row.prompt, a, b)
-                if same(a, b):
-                    asked.identical += 1
-                elif (key := item.id) in asked.items:
-                    asked.repeated += 1
-                else:
-                    asked.items[key] = item
-                    asked.rows[key] = row
+                if item.id not in asked.items:
+                    asked.items[item.id] = item
+                    asked.row_of[item.id] = number
         return asked
 
-    def preference(self, item: str, verdicts: Mapping[str, Verdict]) -> Preference | None:
-        """The row that the answers to an item come to; None when everybody skipped it."""
-        verdict = decided(verdicts.values())
+    def preferences(
+        self, said: Mapping[str, Mapping[str, Verdict]]
+    ) -> tuple[list[Preference], list[tuple[Candidates, str]]]:
+        """What the answers come to, and the rows that came to nothing, each with its reason in one word.
+
+        Args:
+            said: Item -> person -> verdict.
+        """
+        made: dict[int, list[Preference]] = {}
+        asked: set[int] = set()
+        heard: set[int] = set()
+        for key, item in self.items.items():
+            number = self.row_of[key]
+            asked.add(number)
+            if key in said:
+                heard.add(number)
+                if found := self._preference(item, self.rows[number], said[key]):
+                    made.setdefault(number, []).append(found)
+        lost: list[tuple[Candidates, str]] = []
+        for number, distinct in enumerate(self.rows):
+            if number not in made:
+                word = "skipped" if number in heard else "unanswered" if number in asked else "repeated_pair"
+                lost.append((distinct.row, distinct.reason or word))
+        return [pair for pairs in made.values() for pair in pairs], lost
+
+    @staticmethod
+    def _preference(item: Comparison, row: Distinct, said: Mapping[str, Verdict]) -> Preference | None:
+        """None when everybody skipped the item."""
+        verdict = decided(said.values())
         if verdict is None:
             return None
-        c, row = self.items[item], self.rows[item]
-        names = {"first": "chosen", "second": "rejected"}
-        chosen, rejected = c.first, c.second
+        better, worse, names = item.first, item.second, {"first": "chosen", "second": "rejected"}
         if verdict == "second":
-            names = {"first": "rejected", "second": "chosen"}
-            chosen, rejected = rejected, chosen
-        votes = Counter(names.get(v, v) for v in verdicts.values())
-        return Preference(
-            prompt=c.prompt,
-            chosen=(chosen,),
-            rejected=(rejected,),
-            verdict="tie" if verdict == "tie" else "chosen",
-            decided_by="people",
-            source=row.source,
-            parent=row.id,
-            split=row.split,
-            meta={**row.meta, "votes": {name: votes[name] for name in sorted(votes)}},
-        )
+            better, worse, names = worse, better, {"first": "rejected", "second": "chosen"}
+        votes = Counter(names.get(v, v) for v in said.values())
+        meta = {"votes": {name: votes[name] for name in sorted(votes)}}
+        return row.pair(better, worse, "people", tie=verdict == "tie", meta=meta)

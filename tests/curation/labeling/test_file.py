@@ -111,7 +111,7 @@ def test_whatever_saved_it_the_verdicts_come_back(form: tuple[Path, list[Shown]]
     assert reading.problems == []
     sides = ["a", "b", "tie", "skip", "a", "b", "a", "b", "tie"]
     assert answers(reading) == {s.code: s.verdict(side) for s, side in zip(shown, sides, strict=False)}  # type: ignore[arg-type]
-    assert reading.codes == {s.code for s in shown}
+    assert reading.where == {s.code: [path] for s in shown}
 
 
 def test_columns_may_move_or_go_and_rows_may_be_sorted_or_deleted(form: tuple[Path, list[Shown]]) -> None:

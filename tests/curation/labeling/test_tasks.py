@@ -75,8 +75,10 @@ def test_more_votes_than_any_other_verdict_decide(verdicts: str, together: str |
 
 
 def test_every_pair_of_different_answers_is_asked_about_once() -> None:
-    asked = Asked.about([row("a", "b", "c"), row("a", " a\n"), row("b", "a"), row("a", "b", prompt="other")])
-    assert len(asked.items) == 4 and (asked.identical, asked.repeated) == (1, 1)
+    asked = Asked.about(
+        [row("a", "b", "c"), row("a", " a\n"), row("b", "a "), row("b", "a"), row("a", "b", prompt="o")]
+    )
+    assert list(Counter(asked.row_of.values()).items()) == [(0, 3), (2, 1), (4, 1)]  # white space is part of an item
 
 
 def given(verdict: Verdict, annotator: str = "ann", form: str = "f.csv", number: int = 1, note: str = "") -> Given:
@@ -123,13 +125,28 @@ def test_answers_under_other_guidelines_answer_another_question() -> None:
 def test_what_people_chose_becomes_a_preference_with_its_votes() -> None:
     asked = Asked.about([row("good", "bad").with_(split="train", meta={"tree": 1})])
     (item,) = asked.items
-    good = "first" if asked.items[item].first.content == "good" else "second"
-    bad = "second" if good == "first" else "first"
-    made = asked.preference(item, {"ann": good, "bob": good, "cy": bad, "dee": "skip"})  # type: ignore[dict-item]
-    assert made is not None
+    good: Verdict = "first" if asked.items[item].first.content == "good" else "second"
+    bad: Verdict = "second" if good == "first" else "first"
+    (made,), lost = asked.preferences({item: {"ann": good, "bob": good, "cy": bad, "dee": "skip"}})
     assert (made.chosen[0].content, made.rejected[0].content) == ("good", "bad")
     assert (made.verdict, made.decided_by, made.split) == ("chosen", "people", "train")
     assert made.meta == {"tree": 1, "votes": {"chosen": 2, "rejected": 1, "skip": 1}}
-    tied = asked.preference(item, {"ann": "first", "bob": "second"})
-    assert tied is not None and tied.verdict == "tie"
-    assert asked.preference(item, {"ann": "skip"}) is None
+    assert made.parent == asked.rows[0].row.id and not lost
+    ((tied,), _) = asked.preferences({item: {"ann": "first", "bob": "second"}})
+    assert tied.verdict == "tie"
+
+
+def test_rows_that_come_to_nothing_say_why() -> None:
+    rows = [row("a", "b"), row("c", "d"), row("a", "a"), row("a"), row(), row("b", "a"), row("e", "f")]
+    asked = Asked.about(rows)
+    skipped, answered = (item for item, number in asked.row_of.items() if number in (0, 6))
+    made, lost = asked.preferences({skipped: {"ann": "skip"}, answered: {"ann": "tie"}})
+    assert len(made) == 1 and made[0].verdict == "tie"
+    assert [(r.id, word) for r, word in lost] == [
+        (rows[0].id, "skipped"),
+        (rows[1].id, "unanswered"),
+        (rows[2].id, "identical_answers"),
+        (rows[3].id, "one_answer"),
+        (rows[4].id, "no_answer"),
+        (rows[5].id, "repeated_pair"),
+    ]

@@ -1,0 +1,17 @@
+"""The servers of the profile, made reachable for what a step calls, with the run's cache and budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from curation.chat import Connections, Endpoint, connected
+from rlhf.recipe.step import Room
+
+
+@contextmanager
+def reachable(room: Room) -> Iterator[Connections]:
+    """Inside the block `curation.chat.client(NAME)` finds the profile's endpoints; `.usage` tells what was used."""
+    endpoints = {name: Endpoint(name, **entry.model_dump()) for name, entry in room.profile.endpoints.items()}
+    with connected(Connections(endpoints, room.answers, room.usd_left, room.progress)) as connections:
+        yield connections
