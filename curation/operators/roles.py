@@ -20,7 +20,7 @@ _RULES = (
     ("no_messages", r"^s*$"),
     ("unknown_role", r"\?"),
     ("late_system", r".s"),
-    ("first_not_user", r"^s?[^u]"),
+    ("first_not_user", r"^(?:s[^u]|[^su])"),
     ("stray_tool", r"[us]t|tu"),
     ("repeated_role", r"uu|aa"),
 )

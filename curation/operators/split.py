@@ -77,8 +77,8 @@ class Split(Selector):
                     "split", "the share of {name} must lie between 0 and 1, not {share}", {"name": name, "share": share}
                 )
         total = sum(self.parts.values())
-        whole = abs(total - 1) < 1e-9
-        if self.parts and ("train" in self.parts) != whole and (total > 1 - 1e-9 or "train" in self.parts):
+        fits = abs(total - 1) < 1e-9 if "train" in self.parts else total < 1 - 1e-9
+        if not fits:
             what = "the shares add up to {total}: what is left is train, and with train they must make 1"
             raise PydanticCustomError("split", what, {"total": round(total, 6)})
         return self
