@@ -9,10 +9,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from curation.errors import UserError
+from curation.frame import to_rows
+from curation.models.lineage import Lineage
+from curation.models.numerics import set_threads
+from curation.models.saving import save_model
+from rlhf.training.columns import training_rows
+
+if TYPE_CHECKING:
+    from rlhf.recipe.step import Room
+    from rlhf.steps.pretrain import Pretrain
 
 CHATML = """\
 {%- for message in messages %}
@@ -150,3 +162,49 @@ def _loss(model: LlamaForCausalLM, rows: Sequence[Sequence[int]], pad: int) -> t
     # Right padding under causal attention: real tokens never see it, so no mask is needed.
     logits_BTV = model(input_ids=ids_BT, use_cache=False).logits
     return torch.nn.functional.cross_entropy(logits_BTV[:, :-1].flatten(0, 1), labels_BT[:, 1:].flatten())
+
+
+def from_scratch(step: Pretrain, room: Room) -> dict[str, Any]:
+    """Trains tokenizer and model and writes them to `room.out`; returns the fields of `Done`.
+
+    Raises:
+        UserError: there is no chat to learn from.
+    """
+    set_threads(room.profile.training.threads)
+    chats = [[m.to_dict() for m in row.messages] for row in to_rows(training_rows(step.data))]
+    if not chats:
+        raise UserError("there is no chat to learn from", hint="is the part `train` of the data empty?")
+    tokenizer = train_tokenizer((m["content"] for chat in chats for m in chat), step.vocab_size)
+    texts = [tokenizer.apply_chat_template(chat, tokenize=False) for chat in chats]
+    rows = [tokenizer(text, add_special_tokens=False)["input_ids"][: step.max_length] for text in texts]
+    model = new_llama(
+        tokenizer,
+        hidden_size=step.hidden_size,
+        num_hidden_layers=step.num_hidden_layers,
+        num_attention_heads=step.num_attention_heads,
+        max_position_embeddings=step.max_length,
+        seed=step.seed,
+    )
+    with room.progress.bar("training (pretrain)", total=step.max_steps, unit="steps") as bar:
+        losses = train(
+            model,
+            rows,
+            max_steps=step.max_steps,
+            global_batch_size=step.global_batch_size,
+            learning_rate=step.learning_rate,
+            pad=tokenizer.pad_token_id,
+            seed=step.seed,
+            on_step=lambda _, loss: bar.advance(loss=loss),
+        )
+    save_model(room.out, model, tokenizer, Lineage(tune="full"))
+    return {
+        "metrics": {
+            "steps": step.max_steps,
+            "parameters": model.num_parameters(),
+            "vocabulary": len(tokenizer),
+            "loss_first": losses[0],
+            "loss_last": losses[-1],
+        },
+        "curves": {"loss": [(i + 1, loss) for i, loss in enumerate(losses)]},
+        "numerics": {"device": "cpu", "dtype": "float32", "processes": 1},
+    }
