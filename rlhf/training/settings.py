@@ -69,8 +69,8 @@ class Tuning(Settings):
     use_dora: bool = False
     """Weight-decomposed LoRA (arXiv 2402.09353): a little better at low ranks, about a third slower."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Numbers of the forward pass. `bfloat16` keeps the frozen weights in bfloat16 and the trained ones in float32, under
-    autocast: half the memory, faster where the hardware has it."""
+    """Numbers of the forward pass. `bfloat16` keeps the frozen weights in bfloat16 and the trained ones in float32,
+    under autocast: half the memory, faster where the hardware has it."""
     load_in_4bit: bool = False
     """Keep the frozen base in 4 bits (QLoRA, arXiv 2305.14314). Needs the extra `quant`."""
     load_in_8bit: bool = False
@@ -84,7 +84,9 @@ class Tuning(Settings):
     def _belongs_together(self) -> Self:
         written = [key for key in _ADAPTER_KEYS if key in self.model_fields_set]
         if self.tune == "full" and written:
-            raise ValueError(f"`tune: full` trains all weights, so `{written[0]}` has no meaning; remove one of the two")
+            raise ValueError(
+                f"`tune: full` trains all weights, so `{written[0]}` has no meaning; remove one of the two"
+            )
         if self.adapter == "continue" and (fixed := [key for key in written if key.startswith(("lora_", "use_"))]):
             raise ValueError(f"`adapter: continue` takes the parent's shape, so remove `{fixed[0]}`")
         if self.quantized and self.tune == "full":
@@ -130,8 +132,8 @@ class Optimizing(Tuning):
     seed: int = 42
     """Draws the adapter's first weights, dropout and the order of the batches."""
     held_out_rows: int = Field(128, ge=0)
-    """Rows of the `test` part of the data that the result is measured on, at most; 0: none. Data without such a part are
-    trained on whole, and nothing is measured."""
+    """Rows of the `test` part of the data that the result is measured on, at most; 0: none. Data without such a part
+    are trained on whole, and nothing is measured."""
 
     @model_validator(mode="after")
     def _steps(self) -> Self:

@@ -1,0 +1,132 @@
+"""Direct preference optimization (arXiv 2305.18290), on TRL's `DPOTrainer`.
+
+The reference is the parent: the model with its new adapter switched off, or a frozen copy of the adapter that is
+trained on (`adapter: continue`), or log-probabilities worked out before the first step (`precompute_ref_log_probs`,
+and always when all weights are trained: no second model is kept).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from datasets import Dataset
+from torch import Tensor
+from trl import DPOConfig, DPOTrainer
+
+from curation.artifact import Preferences, Ref
+from curation.frame import to_rows
+from curation.progress import Progress
+from rlhf.training import measuring
+from rlhf.training.adapters import load_parent, lora_config
+from rlhf.training.encoding import Encodings, for_dpo
+from rlhf.training.lmhead import use_compact_head
+from rlhf.training.running import Ours, Run, dataset_of
+
+if TYPE_CHECKING:
+    from rlhf.recipe.step import Room
+    from rlhf.steps.dpo import Dpo
+
+
+class Trainer(Ours, DPOTrainer):
+    """TRL's, with the overrides of `Ours`, on pairs that are encoded already."""
+
+    def __init__(self, *args: Any, rows: Encodings, progress: Progress, compact: bool = True, **kwargs: Any) -> None:
+        self.rows, self.progress, self.compact = rows, progress, compact
+        super().__init__(*args, **kwargs)
+        self._use_compact_head()
+
+    def _use_compact_head(self) -> None:
+        if self.compact:
+            use_compact_head(self.inner)
+            self.compact = False
+
+    def _prepare_dataset(self, dataset: Dataset, *args: Any, **kwargs: Any) -> Dataset:
+        return dataset
+
+    def _precompute_ref_logps(self, dataset: Dataset, name: str, batch_size: int) -> Dataset:
+        """TRL's, in batches of equal lengths, and in memory."""
+        self._use_compact_head()
+        chosen, rejected = self.reference(self.rows)
+        return dataset.add_column("ref_chosen_logps", chosen).add_column("ref_rejected_logps", rejected)
+
+    def reference(self, rows: Encodings, what: str = "reference") -> tuple[list[float], list[float]]:
+        """Log-probabilities of the chosen and of the rejected answers under the reference, in the order of the rows.
+
+        Where all weights are trained this holds before the first step only.
+        """
+        found: list[tuple[float, float]] = [(0.0, 0.0)] * len(rows)
+        with measuring.measuring(self):
+            for indices, batch in measuring.each(self, rows, self.progress, what):
+                chosen, rejected = self.compute_ref_log_probs(self.model, batch)
+                for i, c, r in zip(indices, chosen.tolist(), rejected.tolist(), strict=True):
+                    found[i] = (c, r)
+        return [c for c, _ in found], [r for _, r in found]
+
+    def policy(self, rows: Encodings, what: str = "held-out pairs") -> tuple[list[float], list[float]]:
+        """The same under the model as it is now."""
+        found: list[tuple[float, float]] = [(0.0, 0.0)] * len(rows)
+        with measuring.measuring(self):
+            for indices, batch in measuring.each(self, rows, self.progress, what):
+                mask = batch.pop("completion_mask")
+                labels = batch["input_ids"].masked_fill(mask == 0, -100)
+                out = self.model(**batch, labels=labels, use_cache=False, fused_lm_head=True)
+                chosen, rejected = out.log_probs.sum(dim=1).chunk(2)
+                for i, c, r in zip(indices, chosen.tolist(), rejected.tolist(), strict=True):
+                    found[i] = (c, r)
+        return [c for c, _ in found], [r for _, r in found]
+
+
+def train(step: Dpo, room: Room) -> dict[str, Any]:
+    """Trains, measures and writes the policy to `room.out`; returns the fields of `Done`."""
+    run = Run(step, room, step.policy)
+
+    def encode(rows: Any, bar: Any) -> Encodings:
+        return for_dpo(to_rows(rows), run.template, max_length=step.max_length, bar=bar)
+
+    refs: list[Ref[Preferences]] = step.data
+    rows, held_out = run.encode(refs, encode, max_length=step.max_length, what="pairs")
+    model = load_parent(run.parent, step, run.device, run.training.attn_implementation)
+    trainer = Trainer(
+        model=model,
+        args=DPOConfig(
+            **run.arguments(len(rows)),
+            max_length=step.max_length,
+            beta=step.beta,
+            loss_type=[step.loss_type] if isinstance(step.loss_type, str) else list(step.loss_type),
+            loss_weights=step.loss_weights,
+            label_smoothing=step.label_smoothing,
+            f_divergence_type=step.f_divergence_type,
+            f_alpha_divergence_coef=step.f_alpha_divergence_coef,
+            ld_alpha=step.ld_alpha,
+            use_weighting=step.use_weighting,
+            discopop_tau=step.discopop_tau,
+            disable_dropout=step.disable_dropout,
+            precompute_ref_log_probs=step.precomputes,
+        ),
+        train_dataset=dataset_of(rows.columns),
+        processing_class=run.tokenizer,
+        peft_config=lora_config(model, step) if run.new_adapter else None,
+        rows=rows,
+        progress=room.progress,
+        compact=not step.use_weighting,
+    )
+    reference = trainer.reference(held_out, "held-out reference") if held_out else None
+    run.fit(trainer, rows)
+    metrics = {}
+    if held_out and reference:
+        metrics["held_out"] = _measure(trainer.policy(held_out), reference, step.beta)
+    return run.done(trainer, rows, metrics)
+
+
+def _measure(
+    policy: tuple[list[float], list[float]], reference: tuple[list[float], list[float]], beta: float
+) -> dict[str, Any]:
+    """Reward accuracy, margin and sigmoid loss, where an answer's reward is beta times its log-ratio."""
+    ratios = [torch.tensor(p, dtype=torch.float64) - torch.tensor(r) for p, r in zip(policy, reference, strict=True)]
+    margin: Tensor = beta * (ratios[0] - ratios[1])
+    return {
+        "accuracy": measuring.accuracy(margin.tolist()),
+        "margin": float(margin.mean()),
+        "loss": float(measuring.softplus(-margin).mean()),
+    }

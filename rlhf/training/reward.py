@@ -1,0 +1,83 @@
+"""A reward model from pairs: `-log sigmoid(r+ - r-)` (Bradley and Terry, 1952), on TRL's `RewardTrainer`.
+
+The reward is read at the answer's last token, its end token. A padding token that is also an end token would hide it (a
+sequence classifier reads the last token that is not padding), so such a tokenizer gets another one to pad with.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trl import RewardConfig, RewardTrainer
+
+from curation.artifact import Preferences, Ref
+from curation.errors import UserError
+from curation.frame import to_rows
+from curation.models.template import separate_pad
+from curation.progress import Progress
+from rlhf.training import measuring
+from rlhf.training.adapters import as_reward_model, load_parent, lora_config
+from rlhf.training.encoding import Encodings, for_reward
+from rlhf.training.running import Ours, Run, dataset_of
+
+if TYPE_CHECKING:
+    from rlhf.recipe.step import Room
+    from rlhf.steps.reward import Reward
+
+
+class Trainer(Ours, RewardTrainer):
+    """TRL's, with the overrides of `Ours`."""
+
+    def __init__(self, *args: Any, progress: Progress, **kwargs: Any) -> None:
+        self.progress = progress
+        super().__init__(*args, **kwargs)
+
+    def margins(self, rows: Encodings, what: str = "held-out pairs") -> list[float]:
+        """Reward of the chosen answer beyond that of the rejected one, in the order of the rows."""
+        found = [0.0] * len(rows)
+        with measuring.measuring(self):
+            for indices, batch in measuring.each(self, rows, self.progress, what):
+                chosen, rejected = self.model(**batch, use_cache=False).logits.squeeze(-1).float().chunk(2)
+                for i, margin in zip(indices, (chosen - rejected).tolist(), strict=True):
+                    found[i] = margin
+        return found
+
+
+def train(step: Reward, room: Room) -> dict[str, Any]:
+    """Trains, measures and writes the reward model to `room.out`; returns the fields of `Done`."""
+    run = Run(step, room, step.policy)
+    pad = separate_pad(run.tokenizer, run.template.ends)
+    if pad is None:
+        raise UserError(
+            "the tokenizer has no token to pad with that ends no answer, so a reward model could not see the end token",
+            hint="name one of its other tokens: `base: {pad_token: ...}`",
+        )
+    run.tokenizer.pad_token = run.tokenizer.convert_ids_to_tokens(pad)
+
+    def encode(rows: Any, bar: Any) -> Encodings:
+        return for_reward(to_rows(rows), run.template, max_length=step.max_length, bar=bar)
+
+    refs: list[Ref[Preferences]] = step.data
+    rows, held_out = run.encode(refs, encode, max_length=step.max_length, what="pairs")
+    model = as_reward_model(load_parent(run.parent, step, run.device, run.training.attn_implementation), pad, step.seed)
+    trainer = Trainer(
+        model=model,
+        args=RewardConfig(
+            **run.arguments(len(rows)),
+            max_length=step.max_length,
+            center_rewards_coefficient=step.center_rewards_coefficient,
+            disable_dropout=step.disable_dropout,
+        ),
+        train_dataset=dataset_of(rows.columns),
+        processing_class=run.tokenizer,
+        peft_config=lora_config(model, step, "SEQ_CLS") if run.new_adapter else None,
+        progress=room.progress,
+    )
+    run.fit(trainer, rows)
+    metrics: dict[str, Any] = {}
+    if held_out:
+        metrics["held_out"] = {
+            "accuracy": measuring.accuracy(trainer.margins(held_out)),
+            "length_accuracy": measuring.accuracy(measuring.length_margins(held_out.kept)),
+        }
+    return run.done(trainer, rows, metrics)

@@ -1,0 +1,229 @@
+"""One run of a TRL trainer, from rows and a parent to an artifact. What differs by method is in sft, reward and dpo.
+
+The trainers are TRL's, with its own switches, and small overrides for all of them: the order of the batches is a
+function of (seed, epoch) and groups rows by length; on a CPU the output layer answers only where a label is
+(`rlhf.training.lmhead`); nothing is sent anywhere and no card is written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from datasets.utils.logging import disable_progress_bar
+from peft import PeftModel
+from transformers import PreTrainedModel, Trainer
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.utils import logging as transformers_logging
+
+from curation.artifact import Policy, Ref
+from curation.errors import UserError
+from curation.models.lineage import parents
+from curation.models.loading import generation_config, load_tokenizer
+from curation.models.numerics import compute_dtype, numerics_class, set_threads, use_device
+from curation.models.template import ChatTemplate
+from curation.progress import Bar
+from rlhf.training.adapters import save_result, trainable_parameters
+from rlhf.training.checkpoints import KEPT, Checkpoints, newest
+from rlhf.training.columns import held_out_rows, refuse_overlap, training_rows
+from rlhf.training.encoding import Encodings
+from rlhf.training.following import POINTS, Follow, curves
+from rlhf.training.lmhead import UNMEASURED
+from rlhf.training.order import BatchOrder
+from rlhf.training.preflight import judge
+from rlhf.training.settings import cut_batch, optimizer_steps, step_advice
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from rlhf.recipe.profile import Training
+    from rlhf.recipe.step import Room
+    from rlhf.training.settings import Optimizing
+
+Encode = Callable[["pl.DataFrame", Bar], Encodings]
+
+
+class Ours(Trainer):
+    """The overrides that all trainers share; mixed in before TRL's class."""
+
+    order: BatchOrder
+    """Set before `train`."""
+
+    @property
+    def inner(self) -> PreTrainedModel:
+        """The model without its PEFT wrapper."""
+        return self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> BatchOrder:
+        return self.order
+
+    def _send_telemetry(self) -> None:
+        """TRL reports the kind of each run to its makers; this one reports nothing."""
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """Cards are made from manifests."""
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        for measured in self._metrics.values():
+            for name in UNMEASURED:
+                measured.pop(name, None)
+        super().log(logs, start_time)
+
+
+class Run:
+    """What a training step does before and after its trainer.
+
+    Args:
+        step: The step's settings.
+        room: Where it works.
+        policy: What it starts from.
+    """
+
+    def __init__(self, step: Optimizing, room: Room, policy: Ref[Policy] | None) -> None:
+        if policy is None:
+            raise UserError("there is no policy to start from", hint="name a step with `policy:`, or give a `base:`")
+        self.step, self.room = step, room
+        self.training: Training = room.profile.training
+        self.parent: Path = policy.folder
+        self.device = use_device(self.training.device)
+        set_threads(self.training.threads)
+        seed_everything(step.seed)
+        disable_progress_bar()
+        transformers_logging.disable_progress_bar()
+        self.tokenizer = load_tokenizer(self.parent)
+        self.template = ChatTemplate(self.tokenizer, generation_config((parents(self.parent) or [self.parent])[0]))
+
+    @property
+    def new_adapter(self) -> bool:
+        """True when the trainer puts a new adapter on the parent."""
+        return self.step.tune == "lora" and self.step.adapter != "continue"
+
+    def encode(
+        self, refs: Sequence[Ref[Any]], encode: Encode, *, max_length: int | None, what: str
+    ) -> tuple[Encodings, Encodings | None]:
+        """(rows to train on, rows held out or None), looked over by the preflight.
+
+        Raises:
+            UserError: what the preflight found, or an overlap of the two.
+        """
+        rows = training_rows(refs)
+        test = held_out_rows(refs) if self.step.held_out_rows else None
+        if test is not None:
+            refuse_overlap(rows, test)
+        with self.room.progress.bar(f"reading {what}", total=len(rows)) as bar:
+            found = encode(rows, bar)
+        findings = judge(found.counts, self.template, max_length=max_length, what=what)
+        findings.stop()
+        for text in [*findings.warnings, *step_advice(len(found), self.step)]:
+            self.room.warn(text)
+        measured = encode(test.head(self.step.held_out_rows), Bar()) if test is not None else None
+        return found, measured if measured else None
+
+    def arguments(self, rows: int) -> dict[str, Any]:
+        """The keyword arguments of the trainer's config that do not depend on the method.
+
+        Raises:
+            UserError: the batch does not divide, or the profile asks for what is not there.
+        """
+        step, training = self.step, self.training
+        if training.num_processes > 1 or training.accelerate_config:
+            raise UserError(
+                "training in several processes is not supported yet", hint="remove num_processes and accelerate_config"
+            )
+        per_device, accumulation = cut_batch(step.global_batch_size, training)
+        same = (
+            "learning_rate num_train_epochs max_steps lr_scheduler_type warmup_steps optim weight_decay "
+            "adam_beta1 adam_beta2 adam_epsilon max_grad_norm seed"
+        )
+        return {
+            **{name: getattr(step, name) for name in same.split()},
+            "output_dir": str(self.room.work),
+            "per_device_train_batch_size": per_device,
+            "per_device_eval_batch_size": per_device,
+            "gradient_accumulation_steps": accumulation,
+            "use_cpu": self.device.type == "cpu",
+            "bf16": compute_dtype(step.dtype, self.device) == torch.bfloat16,
+            "gradient_checkpointing": training.gradient_checkpointing,
+            "logging_steps": max(1, optimizer_steps(rows, step) // (2 * POINTS)),
+            "logging_nan_inf_filter": False,  # a loss that is no number stops the run
+            "save_strategy": "no",  # `Checkpoints` says when
+            "save_total_limit": KEPT,
+            "report_to": list(training.report_to) or "none",
+            "disable_tqdm": True,
+            "dataloader_pin_memory": self.device.type == "cuda",
+        }
+
+    def fit(self, trainer: Ours, rows: Encodings) -> None:
+        """Trains to the end, from the last whole checkpoint in the work folder if there is one."""
+        step, progress = self.step, self.room.progress
+        by_length = step.train_sampling_strategy == "group_by_length"
+        trainer.order = BatchOrder(rows.lengths, step.global_batch_size, step.seed, by_length=by_length)
+        for callback in (PrinterCallback, ProgressCallback):
+            trainer.remove_callback(callback)
+        checkpoint = newest(self.room.work)
+        if checkpoint:
+            progress.say(f"going on from step {checkpoint.name.rpartition('-')[2]}")
+        with progress.bar("training", unit="steps") as bar:
+            trainer.add_callback(Follow(bar))
+            trainer.add_callback(Checkpoints(self.training.save_steps))
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+    @contextlib.contextmanager
+    def as_parent(self, trainer: Ours) -> Iterator[bool]:
+        """The model as it was before training, if that can be had: with its new adapter switched off."""
+        if not self.new_adapter:
+            yield False
+            return
+        with trainer.model.disable_adapter():
+            yield True
+
+    def done(self, trainer: Ours, rows: Encodings, metrics: dict[str, Any]) -> dict[str, Any]:
+        """Writes the artifact; returns the fields of `Done`."""
+        state = trainer.state
+        found = curves(state)
+        trained = trainer.order.seen(state.global_step, rows.sizes)
+        learned = trainer.order.seen(state.global_step, rows.learned)
+        parameters = trainable_parameters(trainer.model)
+        save_result(self.room.out, trainer.model, self.tokenizer, self.parent, self.step)
+        return {
+            "metrics": {
+                "steps": state.global_step,
+                "trained_tokens": trained,
+                "learned_tokens": learned,
+                "trainable_parameters": parameters,
+                "loss_first": found["loss"][0][1],
+                "loss_last": found["loss"][-1][1],
+                "data": rows.counts.as_metrics(),
+                **metrics,
+            },
+            "curves": found,
+            "examples": rows.shown,
+            "tokens": {"trained": trained},
+            "numerics": {
+                **numerics_class(self.step.dtype, self.device),
+                "per_device_train_batch_size": trainer.args.per_device_train_batch_size,
+                "gradient_accumulation_steps": trainer.args.gradient_accumulation_steps,
+            },
+        }
+
+
+def seed_everything(seed: int) -> None:
+    """Python, NumPy and torch."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def dataset_of(columns: dict[str, list[list[int]]]) -> Dataset:
+    """The columns as TRL takes them, in memory."""
+    return Dataset.from_dict(columns)
+
+
+os.environ.setdefault("TQDM_DISABLE", "1")  # there is one live view, and it is ours
