@@ -23,7 +23,7 @@ _CURVE_TITLES = {
     "loss": "loss, nats a token",
     "learning_rate": "learning rate",
     "grad_norm": "norm of the gradient",
-    "accuracy": "accuracy, share of the batch's pairs ranked right",
+    "accuracy": "accuracy, share ranked right",
     "margin": "margin, reward of chosen minus rejected",
 }
 _PAIR_TRAINERS = ("reward", "dpo")

@@ -72,10 +72,11 @@ _MEANINGS = {
     "length": "mean length of an answer",
     "words": "mean number of words of an answer",
     "tokens": "mean number of tokens of an answer",
+    "empty": "share of answers without any text",
     "loss": "held-out loss, in nats a token: lower fits the held-out chats better",
 }
 _COUNTS = ("wins", "ties", "losses")
-_SHARES = ("finished", "share", "accuracy", "flip_rate", "repetition")
+_SHARES = ("finished", "empty", "share", "accuracy", "flip_rate", "repetition")
 """Figures that are parts of a whole: shown in percent."""
 
 
@@ -154,6 +155,8 @@ class Accuracy:
     where: str
     accuracy: Any
     length: Any
+    over_length: Any = None
+    """The difference of the two on the same pairs, with its interval, where it was measured."""
 
     @property
     def words(self) -> str:
@@ -171,7 +174,9 @@ class Accuracy:
             return ""
         best = max(base, 1 - base)
         side = "longer" if base >= 0.5 else "shorter"
-        if low > best:
+        over = _low(self.over_length)
+        better = over > 0 if over is not None and side == "longer" else low > best
+        if better:
             return f"knows more than length: “the {side} answer wins” would get {best:.2f}"
         return f"is not clearly better than length: “the {side} answer wins” would get {best:.2f}"
 
@@ -179,7 +184,7 @@ class Accuracy:
 def accuracies(metrics: Mapping[str, Any], where: str = "") -> Iterator[Accuracy]:
     """Every `accuracy` in nested metrics that stands beside a `length_accuracy`."""
     if "accuracy" in metrics and "length_accuracy" in metrics:
-        yield Accuracy(where, metrics["accuracy"], metrics["length_accuracy"])
+        yield Accuracy(where, metrics["accuracy"], metrics["length_accuracy"], metrics.get("over_length"))
     for name, value in metrics.items():
         if isinstance(value, Mapping):
             yield from accuracies(value, str(name))

@@ -58,7 +58,10 @@ def manifest(name: str, step: str, kind: str, **more: Any) -> dict[str, Any]:
 
 def curve(start: float, end: float, n: int = 30) -> list[list[float]]:
     """A falling or rising curve with some noise that is the same each time."""
-    return [[i, end + (start - end) * math.exp(-i / (n / 4)) + 0.04 * math.sin(2.7 * i)] for i in range(1, n + 1)]
+    return [
+        [i, end + (start - end) * math.exp(-i / (n / 4)) + 0.05 * abs(start - end) * math.sin(2.7 * i)]
+        for i in range(1, n + 1)
+    ]
 
 
 NEEDS = {

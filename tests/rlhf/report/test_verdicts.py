@@ -56,6 +56,19 @@ def test_an_accuracy_stands_beside_that_of_length():
     assert "not clearly better than length" in found.reading
 
 
+def test_the_difference_on_the_same_pairs_decides_where_it_was_measured():
+    """Two intervals may overlap although on the same pairs one is always better."""
+    figures = {
+        "accuracy": {"mean": 0.7, "low": 0.6, "high": 0.8},
+        "length_accuracy": {"mean": 0.65, "low": 0.55, "high": 0.75},
+        "over_length": {"mean": 0.05, "low": 0.01, "high": 0.09},
+    }
+    (found,) = accuracies(figures)
+    assert "knows more than length" in found.reading
+    (found,) = accuracies({**figures, "over_length": {"mean": 0.05, "low": -0.01, "high": 0.11}})
+    assert "not clearly better" in found.reading
+
+
 def test_a_length_that_is_wrong_most_of_the_time_is_turned_round():
     (found,) = accuracies(
         {"accuracy": {"mean": 0.9, "low": 0.8, "high": 0.95}, "length_accuracy": {"mean": 0.1, "low": 0, "high": 0.2}}
