@@ -65,7 +65,7 @@ def real_data() -> Path:
     """Folder of real data sets, which lies beside a checkout and is no part of it."""
     folder = Path(__file__).parents[2] / "shared" / "data"
     if not folder.is_dir():
-        pytest.skip("needs the real data in ../shared/data")
+        pytest.skip("needs a data set: ../shared/data is not here")
     return folder
 
 

@@ -6,12 +6,8 @@ import json
 from collections import defaultdict
 from pathlib import Path
 
-import pytest
-
 from curation.labeling.tasks import decided
 from rlhf.evaluation.wins import outcome, tally
-
-PANDALM = Path(__file__).parents[4] / "shared" / "data" / "pandalm" / "testset-v1.json"
 
 
 def test_higher_wins_and_equal_is_a_tie() -> None:
@@ -30,10 +26,9 @@ def test_several_answers_to_a_prompt_are_one_draw() -> None:
     assert (found["win_rate"]["low"], found["win_rate"]["high"]) == (0.0, 1.0)
 
 
-@pytest.mark.skipif(not PANDALM.exists(), reason="needs a data set that is not here: PandaLM's test set")
-def test_three_annotators_and_a_majority_give_pandalms_published_table() -> None:
+def test_three_annotators_and_a_majority_give_pandalms_published_table(real_data: Path) -> None:
     """Win, lose, tie as in the tables of PandaLM's README (github.com/WeOpenML/PandaLM): majority of three people."""
-    rows = json.loads(PANDALM.read_text())
+    rows = json.loads((real_data / "pandalm/testset-v1.json").read_text(encoding="utf-8"))
     words = {"0": "tie", "1": "first", "2": "second"}
     found: dict[str, list[float]] = defaultdict(list)
     majorities: dict[str | None, int] = defaultdict(int)
