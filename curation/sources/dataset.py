@@ -210,5 +210,5 @@ class Dataset(Settings):
         return Path(written).name if Path(written).is_absolute() else written
 
     def pinned(self) -> bool:
-        """Whether the entry will always mean the same data, as far as its own words tell."""
-        return hub.is_commit(self.revision) or not hub.could_be_name(self.path.written)
+        """Whether the (bound) entry will always mean the same data, as far as its own words tell."""
+        return not self.path.commit or self.revision == self.path.commit

@@ -49,12 +49,7 @@ class Ingest(Step):
         return set()
 
     def advice(self) -> list[str]:
-        said = [
-            f"{entry.title} is read at the newest commit of the Hub: set `revision` to a full commit hash to pin it"
-            for entry in self.datasets
-            if not entry.pinned()
-        ]
-        return said + [f"the licence of {entry.title} is not stated" for entry in self.datasets if not entry.license]
+        return [f"the licence of {entry.title} is not stated" for entry in self.datasets if not entry.license]
 
     def run(self, room: Room) -> Done:
         from curation import table
@@ -62,6 +57,9 @@ class Ingest(Step):
         malformed = room.work / "malformed"
         shutil.rmtree(malformed, ignore_errors=True)
         intake = Intake(self.datasets, self.rows, malformed=malformed, progress=room.progress, warn=room.warn)
+        for entry in self.datasets:
+            if not entry.pinned():
+                room.warn(f"{entry.title} was read as it is now: write `revision: {entry.path.commit}` to keep it so")
         fractions = [entry.fraction for entry in self.datasets if entry.fraction is not None]
         if fractions:
             intake.ledger.entries.append(self._mixed(intake, fractions, room))
