@@ -1,6 +1,6 @@
 """Language models as curation needs them: point at one, load it, let it answer, score text with it.
 
-`OutsideModel` and `Lineage` cost nothing to import; every other name brings in torch when it is first asked for.
+What is imported at the top here costs nothing; every other name brings in torch when it is first asked for.
 """
 
 from __future__ import annotations
@@ -9,25 +9,52 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from curation.models.lineage import Lineage, parents
+from curation.models.pointer import NamesModel, OutsideModel, bind_model
 
 if TYPE_CHECKING:
+    from curation.models.generation import Completion, Request, ask, generate
+    from curation.models.loading import Loaded, load_model, load_policy, load_tokenizer
     from curation.models.numerics import (
         compute_dtype,
         device,
         has_bfloat16,
-        numerics,
+        numerics_class,
         release,
         set_threads,
         use_device,
     )
+    from curation.models.packing import pack
+    from curation.models.rewards import LoadedReward, chat_ids, load_reward, rewards_of
+    from curation.models.sampling import Sampling
     from curation.models.saving import save_model, save_tokenizer
+    from curation.models.scoring import Scored, answer_ids, log_probs
+    from curation.models.template import ChatTemplate, Refused
 
 _LATE = {
+    "ChatTemplate": "template",
+    "Completion": "generation",
+    "Loaded": "loading",
+    "LoadedReward": "rewards",
+    "Refused": "template",
+    "Request": "generation",
+    "Sampling": "sampling",
+    "Scored": "scoring",
+    "answer_ids": "scoring",
+    "ask": "generation",
+    "chat_ids": "rewards",
     "compute_dtype": "numerics",
     "device": "numerics",
+    "generate": "generation",
     "has_bfloat16": "numerics",
-    "numerics": "numerics",
+    "load_model": "loading",
+    "load_policy": "loading",
+    "load_reward": "rewards",
+    "load_tokenizer": "loading",
+    "log_probs": "scoring",
+    "numerics_class": "numerics",
+    "pack": "packing",
     "release": "numerics",
+    "rewards_of": "rewards",
     "save_model": "saving",
     "save_tokenizer": "saving",
     "set_threads": "numerics",
@@ -35,13 +62,35 @@ _LATE = {
 }
 
 __all__ = [
+    "ChatTemplate",
+    "Completion",
     "Lineage",
+    "Loaded",
+    "LoadedReward",
+    "NamesModel",
+    "OutsideModel",
+    "Refused",
+    "Request",
+    "Sampling",
+    "Scored",
+    "answer_ids",
+    "ask",
+    "bind_model",
+    "chat_ids",
     "compute_dtype",
     "device",
+    "generate",
     "has_bfloat16",
-    "numerics",
+    "load_model",
+    "load_policy",
+    "load_reward",
+    "load_tokenizer",
+    "log_probs",
+    "numerics_class",
+    "pack",
     "parents",
     "release",
+    "rewards_of",
     "save_model",
     "save_tokenizer",
     "set_threads",

@@ -54,7 +54,7 @@ def has_bfloat16(where: torch.device | None = None) -> bool:
     """True when the device multiplies bfloat16 matrices at least as fast as float32 ones."""
     where = where or device()
     if where.type != "cpu":
-        return where.type != "cuda" or torch.cuda.is_bf16_supported(including_emulation=False)
+        return where.type != "cuda" or bool(torch.cuda.is_bf16_supported(including_emulation=False))
     can: dict[str, Any] = torch.cpu.get_capabilities()
     return any(bool(can.get(name)) for name in ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16"))
 
@@ -68,7 +68,7 @@ def compute_dtype(dtype: str, where: torch.device | None = None) -> torch.dtype:
     return torch.float32 if where.type == "cpu" or wanted == torch.bfloat16 else wanted
 
 
-def numerics(dtype: str, where: torch.device | None = None) -> dict[str, Any]:
+def numerics_class(dtype: str, where: torch.device | None = None) -> dict[str, Any]:
     """The numerics class for a manifest."""
     where = where or device()
     found: dict[str, Any] = {"device": where.type, "dtype": dtype, "threads": torch.get_num_threads(), "processes": 1}
