@@ -71,6 +71,10 @@ class Operator(Settings):
         """Names of the scores that it needs; an operator before it or the data must bring them."""
         return frozenset()
 
+    def writes(self) -> frozenset[str]:
+        """Names of the scores that it makes."""
+        return frozenset()
+
     def prepare(self) -> None:
         """Called once in each process before the first batch: load word lists, compile patterns, open models."""
 
@@ -125,6 +129,9 @@ class Scorer(Operator):
         """The score's name, without the `scores.` prefix."""
         name = self.op.rpartition("/")[2].rpartition(":")[2]
         return self.as_ or (f"{name}_{self.on}" if self.on else name)
+
+    def writes(self) -> frozenset[str]:
+        return frozenset({self.column})
 
     def score(self, conversations: list[Conversation]) -> list[float]:
         """One finite number a conversation, in order. `conversation.meta` holds what came with the prompt."""
@@ -211,7 +218,10 @@ class Selector(Operator):
         raise NotImplementedError(f"{type(self).__name__} needs choose()")
 
     def decide(self, table: pl.DataFrame) -> Decision:
-        """What `choose` says, and columns to write into the rows that stay. Override to write `split` or a score."""
+        """What `choose` says, and columns to write into the rows that stay.
+
+        Override to write `split` or scores; the names of scores must be among `writes`.
+        """
         return Decision(self.choose(table))
 
 

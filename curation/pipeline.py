@@ -247,25 +247,25 @@ def check_operators(
     for i, operator in enumerate(operators):
         found += [Misuse(i, what, hint) for what, hint in _misfits(operator, row_kind)]
         for name in sorted(operator.reads() - set(made)):
-            later = [o.title for o in operators[i + 1 :] if isinstance(o, Scorer) and o.column == name]
+            later = [o.title for o in operators[i + 1 :] if name in o.writes()]
             if later and name not in (known_scores or ()):
                 what = f"{operator.title} needs the score {name!r}, which {later[0]} makes after it"
                 found.append(Misuse(i, what, f"move {later[0]} up"))
             elif known_scores is not None and name not in known_scores:
                 hint = did_you_mean(name, {*made, *known_scores}) or f"add an operator before it that makes {name!r}"
                 found.append(Misuse(i, f"{operator.title} needs the score {name!r}, which nothing makes", hint))
-        if isinstance(operator, Scorer):
-            if operator.column in made:
-                first = operators[made[operator.column]].title
-                what = f"{operator.title} makes the score {operator.column!r}, which {first} made before it"
+        for name in sorted(operator.writes()):
+            if name in made:
+                first = operators[made[name]].title
+                what = f"{operator.title} makes the score {name!r}, which {first} made before it"
                 found.append(Misuse(i, what, "give one of them another name: `as: NAME`"))
-            made[operator.column] = i
+            made[name] = i
     return found
 
 
 def scores_made(operators: Sequence[Operator]) -> set[str]:
     """Names of the scores that the operators add."""
-    return {o.column for o in operators if isinstance(o, Scorer)}
+    return {name for operator in operators for name in operator.writes()}
 
 
 def _misfits(operator: Operator, row_kind: str) -> Iterator[tuple[str, str]]:

@@ -51,8 +51,9 @@ def choose(selector: Selector, table: pl.DataFrame) -> Decision:
     decision = selector.decide(table)
     reasons = check_reasons(selector, decision.reasons, len(table))
     for name, values in decision.columns.items():
-        if name != "split" and not name.startswith(SCORES):
-            raise UserError(f"{selector.title} writes {name!r}", hint="a selector writes `split` or `scores.NAME`")
+        if name not in {"split", *(SCORES + score for score in selector.writes())}:
+            hint = "a selector writes `split`, or `scores.NAME` with the NAME among what its writes() gives"
+            raise UserError(f"{selector.title} writes {name!r}", hint=hint)
         if len(values) != len(table):
             raise UserError(f"{selector.title} gave {len(values)} values of {name!r} for {len(table)} rows")
     return Decision(reasons, decision.columns)

@@ -1,0 +1,298 @@
+"""The local engine: no result depends on the batches, nothing finished is done twice, and models score fixed chunks."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import polars as pl
+import pytest
+
+from curation.conversation import Conversation, Message, Preference, Source
+from curation.engines.local import Local
+from curation.errors import UserError
+from curation.operator import Decision, Filter, Mapper, Operator, Scorer, Selector, scorer_key
+from curation.operators.exact_dedup import ExactDedup
+from curation.operators.keep import Keep
+from curation.operators.normalize import Normalize
+from curation.operators.random import Random
+from curation.operators.split import Split
+from curation.operators.turns import Turns
+from curation.operators.words import Words
+from curation.pipeline import Curated, curate
+
+
+def chats(count: int) -> list[Conversation]:
+    rng = random.Random(0)
+    return [
+        Conversation(
+            messages=(
+                Message("user", f"question {rng.randrange(count // 2)} "),
+                *(
+                    [Message("assistant", "word " * rng.randrange(9) + "|" * rng.randrange(2) + " end")]
+                    if i % 11
+                    else []
+                ),
+            ),
+            source=Source(digest=f"d{i % 3}", index=i),
+            meta={"tree": rng.randrange(count)} if rng.random() < 0.3 else {},
+            scores={"given": float(i)} if i % 2 else {},
+        )
+        for i in range(count)
+    ]
+
+
+class Halves(Mapper):
+    op: Literal["halves"] = "halves"
+
+    def map(self, row: Conversation) -> Sequence[Conversation]:
+        parts = row.reply.split("|")
+        return [row.with_(messages=(*row.prompt, Message("assistant", p))) for p in parts] if len(parts) > 1 else [row]
+
+
+class Model(Scorer):
+    """Its number depends on who shares the chunk, as that of a padded batch does in the last bits."""
+
+    op: Literal["model"] = "model"
+    chunked: ClassVar[bool] = True
+    chunk_size: ClassVar[int] = 4
+    calls: ClassVar[list[list[str]]] = []
+    prepared: ClassVar[list[int]] = []
+
+    def prepare(self) -> None:
+        self.prepared.append(1)
+
+    def score(self, conversations: list[Conversation]) -> list[float]:
+        self.calls.append([c.id for c in conversations])
+        longest = max(len(c.reply) for c in conversations)
+        return [len(c.reply) + longest / 1000 for c in conversations]
+
+
+class Memory:
+    """A score cache in memory."""
+
+    def __init__(self) -> None:
+        self.scores: dict[tuple[str, str], float] = {}
+
+    def get(self, scorer_key: str, ids: Sequence[str]) -> dict[str, float]:
+        return {i: self.scores[scorer_key, i] for i in ids if (scorer_key, i) in self.scores}
+
+    def put(self, scorer_key: str, scores: Mapping[str, float]) -> None:
+        self.scores |= {(scorer_key, i): s for i, s in scores.items()}
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> None:
+    Model.calls.clear()
+    Model.prepared.clear()
+
+
+OPERATORS: list[Operator] = [
+    Normalize(),
+    Turns(),
+    Halves(),
+    ExactDedup(),
+    Words(),
+    Model(),
+    Keep(condition="words >= 2 and model > 5"),
+    Random(fraction=0.8),
+    Split(test=0.3, by="prompt"),
+]
+
+
+def outcome(curated: Curated) -> tuple[Any, ...]:
+    for entry in curated.ledger.entries:
+        entry.seconds = 0
+    return curated.kept.frame(), curated.dropped.frame(), curated.ledger
+
+
+def test_no_result_depends_on_the_batches() -> None:
+    rows = chats(60)
+    whole = outcome(curate(rows, OPERATORS))
+    assert [e.operator for e in whole[2].entries] == [o.title for o in OPERATORS]
+    assert len(whole[0]) > 10 and whole[2].entries[2].children > 10
+    chunks = sorted(map(sorted, Model.calls))
+    for batch_rows in (7, 1):
+        Model.calls.clear()
+        cut = outcome(curate(rows if batch_rows > 1 else rows[::-1], OPERATORS, engine=Local(batch_rows)))
+        assert cut[0].equals(whole[0]) and cut[1].equals(whole[1]) and cut[2] == whole[2]
+        assert sorted(map(sorted, Model.calls)) == chunks
+
+
+def test_every_row_is_kept_or_dropped_once() -> None:
+    rows = chats(120)
+    curated = curate(rows, [Turns(), ExactDedup(), Words(), Keep(condition="words > 3")], engine=Local(13))
+    origins = [(r.source.digest, r.source.index) for part in (curated.kept, curated.dropped) for r in part.rows()]
+    assert sorted(origins) == sorted((r.source.digest, r.source.index) for r in rows)
+    reasons = curated.dropped.frame().group_by("dropped_by", "reason").len()
+    assert {f"{by}: {word}": n for by, word, n in reasons.iter_rows()} == curated.ledger.dropped()
+
+
+def test_models_score_each_different_chat_once_in_chunks_by_length_then_id() -> None:
+    rows = chats(60)
+    curated = curate([*rows, *rows[:5]], [Model()], engine=Local(9))
+    chats_by_size = {(sum(len(m.content.encode()) for m in r.messages), r.id) for r in rows}
+    ids = [i for _, i in sorted(chats_by_size)]
+    assert Model.calls == [ids[i : i + 4] for i in range(0, len(ids), 4)]
+    scores = {r.id: r.scores["model"] for r in curated.kept.rows()}
+    for chunk in Model.calls:
+        longest = max(len(r.reply) for r in rows if r.id in chunk)
+        assert all(scores[r.id] == len(r.reply) + longest / 1000 for r in rows if r.id in chunk)
+
+
+def test_a_cache_saves_forward_passes_and_changes_no_number() -> None:
+    rows, cache = chats(60), Memory()
+    first = curate(rows, [Model()], scores=cache).kept.frame()
+    assert {key for key, _ in cache.scores} == {scorer_key(Model())}
+    Model.calls.clear()
+    Model.prepared.clear()
+    assert curate(rows, [Model(), Random(n=10)], scores=cache).kept.frame().height == 10
+    assert (Model.calls, Model.prepared) == ([], [])  # not even opened
+    forgotten = min(i for _, i in cache.scores)
+    del cache.scores[scorer_key(Model()), forgotten]
+    assert curate(rows, [Model()], scores=cache).kept.frame().equals(first)
+    assert len(Model.calls) == 1 and forgotten in Model.calls[0] and len(Model.calls[0]) == 4
+
+
+def test_models_score_the_chat_that_on_names() -> None:
+    def pair(i: int) -> Preference:
+        answers = [(Message("assistant", "x" * n),) for n in (i, 2 * i)]
+        return Preference(prompt=(Message("user", "q"),), chosen=answers[0], rejected=answers[1])
+
+    curated = curate([pair(i) for i in (3, 5)], [Model(on="chosen"), Model(on="rejected")])
+    found = sorted((r.scores["model_chosen"], r.scores["model_rejected"]) for r in curated.kept.rows())
+    assert found == [(3.005, 6.01), (5.005, 10.01)]
+
+
+class Stumbles(Filter):
+    op: Literal["stumbles"] = "stumbles"
+    at: ClassVar[int | None] = None
+    seen: ClassVar[list[int]] = []
+
+    def reasons(self, frame: pl.DataFrame) -> pl.Series:
+        if self.at is not None and len(self.seen) == self.at:
+            raise OSError("no space left")
+        self.seen.append(len(frame))
+        return pl.Series([None] * len(frame), dtype=pl.String)
+
+
+def test_a_run_that_broke_off_goes_on_at_the_batch_that_it_was_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = chats(70)
+    operators = [Words(), Stumbles(), ExactDedup(), Stumbles(), Split(test=0.5)]
+    clean = outcome(curate(rows, operators, engine=Local(10)))
+    for at in (3, 7, 9):  # in the first stage, at the start of the second, and in it
+        monkeypatch.setattr(Stumbles, "at", at)
+        monkeypatch.setattr(Stumbles, "seen", [])
+        work = tmp_path / str(at)
+        with pytest.raises(OSError, match="no space"):
+            curate(rows, operators, engine=Local(10), work=work)
+        monkeypatch.setattr(Stumbles, "at", None)
+        again = outcome(curate(rows, operators, engine=Local(10), work=work))
+        assert len(Stumbles.seen) == 14  # seven batches in each of two stages, none of them twice
+        assert all(a.equals(b) for a, b in zip(again[:2], clean[:2], strict=True)) and again[2] == clean[2]
+
+
+def test_other_rows_operators_or_batches_start_over(tmp_path: Path) -> None:
+    rows = chats(30)
+    one = outcome(curate(rows, [Words(), Keep(condition="words > 3")], work=tmp_path))
+    other = outcome(curate(rows, [Words(), Keep(condition="words > 5")], work=tmp_path))
+    fewer = outcome(curate(rows[:10], [Words(), Keep(condition="words > 5")], work=tmp_path, engine=Local(3)))
+    assert len(one[0]) > len(other[0]) > len(fewer[0])
+    assert outcome(curate(rows, [Words(), Keep(condition="words > 3")], work=tmp_path))[0].equals(one[0])
+
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+from typing import Literal
+from curation import table
+from curation.engines.local import Local
+from curation.operator import Mapper
+from curation.operators.exact_dedup import ExactDedup
+from curation.operators.split import Split
+from curation.operators.words import Words
+from curation.pipeline import curate
+
+class Slow(Mapper):
+    op: Literal["slow"] = "slow"
+    def map_frame(self, frame):
+        time.sleep(0.02)
+        return frame
+
+given, work, out = map(Path, sys.argv[1:])
+print("ready", flush=True)
+curated = curate(given, [Slow(), ExactDedup(), Words(), Slow(), Split(test=0.5)], engine=Local(5), work=work)
+curated.kept.write(out)
+print(table.digest(out), curated.ledger.dropped())
+"""
+
+
+def test_a_killed_process_loses_nothing(tmp_path: Path) -> None:
+    from curation import table
+    from curation.frame import to_frame
+
+    table.write(tmp_path / "given", to_frame(chats(80), Conversation))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "POLARS_MAX_THREADS": "1"}
+
+    def start(work: Path, out: Path) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", SCRIPT, str(tmp_path / "given"), str(work), str(out)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+
+    def end(work: Path, out: Path) -> str:
+        with start(work, out) as child:
+            return child.communicate()[0]
+
+    clean = end(tmp_path / "clean", tmp_path / "out")
+    assert "exact_dedup: duplicate" in clean
+    rng = random.Random(1)
+    for _ in range(3):
+        with start(tmp_path / "work", tmp_path / "unused") as child:
+            assert child.stdout and child.stdout.readline() == "ready\n"
+            time.sleep(rng.uniform(0.05, 0.4))
+            child.send_signal(signal.SIGKILL)
+    assert end(tmp_path / "work", tmp_path / "resumed") == clean
+
+
+class Labels(Selector):
+    """A selector that writes; the next operators see what it wrote."""
+
+    op: Literal["labels"] = "labels"
+    column: str = "scores.rank"
+
+    def writes(self) -> frozenset[str]:
+        return frozenset({"rank"})
+
+    def keys(self, frame: pl.DataFrame) -> pl.DataFrame:
+        return frame.select("scores.words")
+
+    def decide(self, table: pl.DataFrame) -> Decision:
+        assert table.columns == ["id", "origin", "scores.words"]  # never the text
+        none = pl.Series([None] * len(table), dtype=pl.String)
+        return Decision(none, {self.column: table["scores.words"].rank("dense").cast(pl.Float64)})
+
+
+def test_a_selector_may_write_a_score_and_nothing_else() -> None:
+    curated = curate(chats(30), [Words(), Labels(), Keep(condition="rank <= 2")], engine=Local(4))
+    words = sorted({r.scores["words"] for r in curate(chats(30), [Words()]).kept.rows()})
+    assert {r.scores["words"] for r in curated.kept.rows()} == set(words[:2])
+    with pytest.raises(UserError, match="writes 'meta'"):
+        curate(chats(3), [Words(), Labels(column="meta")])
+
+
+def test_a_set_without_rows_comes_out_without_rows(tmp_path: Path) -> None:
+    from curation import table
+
+    table.write(tmp_path / "none", [], Conversation)
+    curated = curate(tmp_path / "none", [Normalize(), Words(), ExactDedup(), Model(), Split(test=0.5)])
+    assert len(curated.kept) == len(curated.dropped) == 0
+    assert curated.kept.write(tmp_path / "out") == 0
+    assert [e.made for e in curated.ledger.entries] == [0] * 5
