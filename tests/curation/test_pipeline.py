@@ -130,7 +130,7 @@ import sys
 from curation.operator import OPERATOR_FIELD
 from curation.pipeline import check_operators
 bare = "boilerplate brevity exact_dedup first_sentence identical_pair length_gap normalize roles turns words".split()
-some = {**dict.fromkeys(bare), "keep": {"condition": "a > 1"}, "length": {"max_words": 3}, "random": {"n": 1}, "split": {"test": 0.1}}
+some = {**dict.fromkeys(bare), "keep": "a > 1", "length": {"max_words": 3}, "random": {"n": 1}, "split": {"test": 0.1}}
 check_operators([OPERATOR_FIELD.parse({name: settings}) for name, settings in some.items()], "conversations")
 print([m for m in ("polars", "torch", "transformers", "datasets", "pyarrow", "numpy") if m in sys.modules])
 """
