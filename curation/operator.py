@@ -24,28 +24,13 @@ from curation.artifact import identity
 from curation.conversation import AnyRow, Conversation, canonical_json
 from curation.errors import RecipeError
 from curation.registry import OPERATORS, Door, lookup
+from curation.settings import Settings as Settings
 
 if TYPE_CHECKING:
     import polars as pl
 
 On = Literal["prompt", "chosen", "rejected", "reply"]
 RowKind = Literal["conversations", "candidates", "preferences"]
-
-
-class Settings(BaseModel):
-    """Frozen, typed, no unknown keys; the sentence under a field is its help and its schema text.
-
-    That sentence is read when somebody asks (`rlhf.recipe.fields.described`): pydantic's `use_attribute_docstrings`
-    reads the source of every class that is imported, a sixth of the time of `rlhf check`.
-    """
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        arbitrary_types_allowed=True,
-        protected_namespaces=(),
-        defer_build=True,
-    )
 
 
 class Operator(Settings):

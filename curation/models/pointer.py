@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from curation.artifact import Bound, Surroundings
 from curation.errors import UserError
-from curation.operator import Settings
+from curation.settings import Settings
 
 DEQUANTIZE_REVISION = 1
 """Raised when reading the same GGUF file would give other weights or another tokenizer."""

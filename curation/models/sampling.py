@@ -15,7 +15,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from curation.operator import Settings
+from curation.settings import Settings
 
 _FIRST_LOOK = 256
 """Tokens looked at first to find the smallest set that holds `top_p`."""
