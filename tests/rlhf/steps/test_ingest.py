@@ -141,6 +141,7 @@ def test_check_finds_missing_files_and_asks_no_hub(tmp_path: Path) -> None:
             r"a\.jsonl: none of the 1 records gives a row: no_messages 1",
         ),
     ],
+    ids=["empty", "binary", "cut parquet", "unknown", "no rows"],
 )
 def test_what_cannot_be_read_fails_with_place_and_reason(
     name: str, content: bytes, message: str, tmp_path: Path
