@@ -47,7 +47,7 @@ class Outcome:
 class Format(BaseModel):
     """What all formats share. Subclass it, give `op` a literal name, and write `parse`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), defer_build=True)
 
     revision: ClassVar[int] = 1
     """Raised by hand when the same record comes to mean other rows."""
