@@ -6,7 +6,7 @@ import os
 import re
 import threading
 from collections.abc import Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING, Any
 
 from curation.chat.purse import Purse, Usage
@@ -71,20 +71,15 @@ class Client:
                     del todo[key]
                     bar.advance(1)
             with ThreadPoolExecutor(max(1, min(self.endpoint.concurrency, len(todo)))) as pool:
-                jobs: dict[Future[Reply], str] = {}
-
-                def arrived(job: Future[Reply]) -> None:
-                    if not job.cancelled() and not job.exception():
-                        bar.advance(1, usd=self._purse.spent)
-
+                jobs = {pool.submit(self._paid, key, request): key for key, request in todo.items()}
                 try:
-                    for key, request in todo.items():
-                        job = pool.submit(self._paid, key, request)
-                        jobs[job] = key
-                        job.add_done_callback(arrived)
-                    wait(jobs, return_when=FIRST_EXCEPTION)
+                    for job in as_completed(jobs):
+                        if job.exception():
+                            break
+                        bar.advance(1, usd=self._purse.spent)
                 finally:
                     pool.shutdown(cancel_futures=True)  # those under way end, and what they bring is kept
+                    self._hang_up()
             failed = [error for job in jobs if not job.cancelled() and (error := job.exception())]
             if failed:
                 raise failed[0] from None
@@ -177,6 +172,12 @@ class Client:
                 )
             return self._openai
 
+    def _hang_up(self) -> None:
+        with self._lock:
+            if self._openai is not None:
+                self._openai.close()
+                self._openai = None
+
     def _key(self) -> str:
         return os.environ.get(self.endpoint.api_key_env, "").strip()
 
@@ -202,7 +203,7 @@ class Client:
         elif isinstance(error, openai.APIStatusError):
             code = error.status_code
             body = error.body.get("message") if isinstance(error.body, dict) else error.body
-            said = self._safe(" ".join(str(body or error.message).split()))
+            said = self._safe(" ".join(str(body or error.response.text or error.message).split()))
             what = f"{host} answered {code}: {said}"
             if code in (401, 403):
                 hint = f"does {self.endpoint.api_key_env} hold the right key for this server?"

@@ -155,6 +155,13 @@ def test_a_refusal_names_the_server_and_the_next_step(status: int, advice: str) 
     assert "judge" in error.value.where
 
 
+@pytest.mark.parametrize("raw", ['{"detail": "no such model"}', "no such model", '{"error": "no such model"}'])
+def test_whatever_shape_a_refusal_has_what_it_says_is_shown(raw: str) -> None:
+    with chat_server(lambda b, n: Says(status=400, raw=raw)) as server, pytest.raises(UserError) as error:
+        client(server.url).ask([question("a")])
+    assert "no such model" in error.value.what
+
+
 def test_no_answer_in_time_is_an_error_that_says_so() -> None:
     with chat_server(lambda b, n: Says("late", delay=1.0)) as server, pytest.raises(UserError) as error:
         client(server.url, timeout_s=0.1, retries=1).ask([question("a")])
