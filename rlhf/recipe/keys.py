@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from curation.artifact import Bound
+from curation.artifact import Ref
 from curation.operator import Filter, Mapper, Operator, Scorer, Selector, Settings
 from curation.registry import FORMATS, OPERATORS, STEPS, builtin_names, lookup
 from rlhf.recipe.fields import described, names, of_field
@@ -80,7 +80,7 @@ def page() -> str:
         parts += [f"## Recipe: {home.__name__.lower()}", f"{_about(home)} For the steps {by}.", _table(own, homes)]
     for cls in nested:
         parts += [f"## Recipe: {cls.__name__.lower()}", _about(cls), _table(names(described(cls)), homes)]
-    parts += list(_plugins(homes))
+    parts += list(_plugins())
     parts += list(_profile(homes))
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -89,27 +89,27 @@ def _links(classes: list[str]) -> str:
     return " and ".join(f"[{name.lower()}](#recipe-{name.lower()})" for name in classes)
 
 
-def _plugins(homes: dict[str, str]) -> Iterator[str]:
-    """Operators, then formats."""
+def _plugins() -> Iterator[str]:
+    """Operators, then formats; their keys are all our own."""
     yield "## Recipe: operators"
     yield (
         "Written in a list: a bare name means the defaults, `{name: {settings}}` anything else. "
         "Each operator takes `on`, and each scorer `as`."
     )
-    yield _table({"on": names(described(Operator))["on"], "as": names(described(Scorer))["as"]}, homes)
+    yield _table({"on": names(described(Operator))["on"], "as": names(described(Scorer))["as"]}, {})
     for name in builtin_names(OPERATORS):
         cls = lookup(OPERATORS, name)
         kind = next(k.__name__.lower() for k in (Mapper, Filter, Selector, Scorer) if issubclass(cls, k))
         yield f"### `{name}`, a {kind}"
         yield _about(cls)
-        yield _table(_own(cls, ("op", "on", "as")), homes)
+        yield _table(_own(cls, ("op", "on", "as")), {})
     yield "## Recipe: formats"
     yield "The `format` of a data set; written like operators."
     for name in builtin_names(FORMATS):
         cls = lookup(FORMATS, name)
         yield f"### Format `{name}`"
         yield _about(cls)
-        yield _table(_own(cls, ("op",)), homes)
+        yield _table(_own(cls, ("op",)), {})
 
 
 def _profile(homes: dict[str, str]) -> Iterator[str]:
@@ -167,7 +167,7 @@ def _meaning(field: FieldInfo) -> str:
         said += (" " if said else "") + "One of " + ", ".join(f"`{c}`" for c in choices) + "."
     for kind in [x for x in (field.annotation, *get_args(field.annotation)) if isinstance(get_origin(x) or x, type)]:
         pointer = get_origin(kind) or kind
-        if isinstance(pointer, type) and issubclass(pointer, Bound):
+        if isinstance(pointer, type) and issubclass(pointer, Ref):
             said += (" " if said else "") + f"Takes {pointer.what(get_args(kind))}."
     return said
 
