@@ -7,12 +7,18 @@ wrong, 3 waiting for people, 4 a gate did not hold. What a user can put right is
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import json
+import os
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from curation.errors import UserError
 
 VERBS = {
     "run": "run a recipe: skip what is done, go on where something stopped",
@@ -53,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs")
     for name, text in VERBS.items():
-        own = verbs.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=_EXIT_CODES)
+        about = f"{text[0].upper()}{text[1:]}."
+        own = verbs.add_parser(name, help=text, description=about, epilog=_EXIT_CODES, allow_abbrev=False)
         if name == verb and module:
             module.arguments(own)
     if verb is None and not {"-h", "--help", "--version"} & set(words):
@@ -74,39 +81,48 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _guarded(run, args: argparse.Namespace) -> int:  # type: ignore[no-untyped-def]
+def _guarded(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
+    """Runs a verb; what a user can put right becomes a sentence and an exit code, a bug stays a traceback."""
     from curation.errors import UserError
 
     try:
-        code: int = run(args)
+        code = run(args)
         sys.stdout.flush()
     except UserError as error:
         if getattr(args, "verbose", False):
-            raise
+            traceback.print_exc()
         _say(error, as_json=getattr(args, "json", False))
         return error.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("\nstopped. What was finished is kept; the same command goes on from here.\n")
         return _INTERRUPTED
-    except BrokenPipeError:  # `rlhf show | head`
-        sys.stderr.close()
+    except BrokenPipeError:  # `rlhf show | head`: what is still to be flushed has nowhere to go
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        full = UserError(f"the disk is full: {error.filename or 'no place to write to'}", hint=_FREE_SOME)
+        _say(full, as_json=getattr(args, "json", False))
+        return full.exit_code
     return code
 
 
-def _say(error: Exception, as_json: bool) -> None:
-    from curation.errors import UserError
+_FREE_SOME = "free some space and run again: nothing that was finished is lost"
+
+
+def _say(error: UserError, as_json: bool) -> None:
     from rlhf.recipe.problem import RecipeProblems
 
+    said: dict[str, Any] = {"ok": False}
     if isinstance(error, RecipeProblems):
-        if as_json:
-            print(json.dumps({"ok": False, "problems": [p.as_json() for p in error.problems]}, indent=1))
-            return
+        said["problems"] = [p.as_json() for p in error.problems]
         n = len(error.problems)
-        sys.stderr.write(f"{error}\n" + (f"{n} problems\n" if n > 1 else ""))
-    elif isinstance(error, UserError):
-        if as_json:
-            said = {"where": error.where, "what": error.what, "hint": error.hint, "exit_code": error.exit_code}
-            print(json.dumps({"ok": False, "error": said}, indent=1))
-            return
-        sys.stderr.write(f"error: {error}\n")
+        text = f"{error}\n" + (f"{n} problems\n" if n > 1 else "")
+    else:
+        said["error"] = {"where": error.where, "what": error.what, "hint": error.hint, "exit_code": error.exit_code}
+        text = f"error: {error}\n"
+    if as_json:
+        print(json.dumps(said, indent=1, ensure_ascii=False))
+    else:
+        sys.stderr.write(text)

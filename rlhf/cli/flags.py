@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -49,4 +48,4 @@ def open_store(args: argparse.Namespace, profile: Profile) -> Store:
     """The store: flag > environment > profile > `.rlhf`."""
     from rlhf.recipe.door import open_store as opened
 
-    return opened(Path(args.store) if args.store else None, profile)
+    return opened(args.store, profile)

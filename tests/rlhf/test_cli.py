@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -212,6 +213,28 @@ def test_a_store_of_a_newer_version_is_left_alone(rlhf: Run) -> None:
     Path(".rlhf/store.json").write_text('{"format": 999}')
     code, _, err = rlhf("run", "toy.yaml")
     assert code == 1 and "newer version" in err and "--store" in err
+
+
+def test_a_store_that_is_no_folder_is_refused(rlhf: Run) -> None:
+    write(SUM)
+    code, _, err = rlhf("run", "toy.yaml", "--store", "s3://bucket/rlhf")
+    assert code == 1 and "object stores are not supported yet" in err and not Path("s3:").exists()
+
+
+def test_a_full_disk_is_said_in_a_sentence(rlhf: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(SUM)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/store/runs/x.json")
+
+    monkeypatch.setattr("rlhf.recipe.store.Store.record_run", full)
+    code, _, err = rlhf("run", "toy.yaml", "--no-page")
+    assert code == 1 and "/store/runs/x.json" in err and "free some space" in err
+
+
+def test_verbose_shows_where_an_error_came_from(rlhf: Run) -> None:
+    code, _, err = rlhf("check", "nothing.yaml", "-v")
+    assert code == 2 and "Traceback" in err and "there is no recipe 'nothing.yaml'" in err
 
 
 def test_what_was_asked_for_is_said_to_scripts_too(rlhf: Run) -> None:
