@@ -54,7 +54,12 @@ class Distinct:
         scores: dict[str, float] | None = None,
         meta: dict[str, Any] | None = None,
     ) -> Preference:
-        """Two of its answers as a preference."""
+        """Two of its answers as a preference. `meta` says of an answer that was cut off that it was."""
+        cut = {
+            f"{name}_finished": False
+            for name, message in (("chosen", better), ("rejected", worse))
+            if not all(a.finished for a in self.answers if a.message() == message)
+        }
         return Preference(
             prompt=self.row.prompt,
             chosen=(better,),
@@ -65,5 +70,5 @@ class Distinct:
             source=self.row.source,
             parent=self.row.id,
             split=self.row.split,
-            meta={**self.row.meta, **(meta or {})},
+            meta={**self.row.meta, **cut, **(meta or {})},
         )

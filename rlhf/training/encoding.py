@@ -46,6 +46,9 @@ class Counts:
     """Whole rows whose last answer has no end token, though it was finished."""
     prompt_differs: int = 0
     """Rows whose answer does not follow the very tokens that its prompt alone gives."""
+    empty_turns: int = 0
+    """Rows with a turn of the assistant that is nothing but its end token: tool calls that the template does not write,
+    say."""
     weighted: int = 0
     """Pairs whose weight is not 1: TRL has no place for it."""
 
@@ -56,7 +59,17 @@ class Counts:
 
     def as_metrics(self) -> dict[str, Any]:
         """The figures for the manifest."""
-        names = ("rows", "used", "tokens", "supervised", "longest", "truncated", "no_end", "prompt_differs")
+        names = (
+            "rows",
+            "used",
+            "tokens",
+            "supervised",
+            "longest",
+            "truncated",
+            "no_end",
+            "prompt_differs",
+            "empty_turns",
+        )
         figures: dict[str, Any] = {name: getattr(self, name) for name in names}
         return {**figures, "dropped": dict(sorted(self.dropped.items()))}
 
@@ -154,12 +167,15 @@ def for_dpo(
 def for_reward(
     rows: Iterable[Preference], template: ChatTemplate, *, max_length: int | None, bar: Bar | None = None
 ) -> Encodings:
-    """`chosen_ids` and `rejected_ids`, prompt included, up to the end token: that is where the reward is read."""
+    """`chosen_ids` and `rejected_ids`, prompt included, up to the end token: that is where the reward is read.
+
+    An answer that was cut off is closed like the others, here and where rewards are given (`curation.models.rewards`).
+    """
 
     def one(row: Preference, counts: Counts) -> dict[str, list[int]] | str:
         if row.verdict == "tie":
             return "tie"
-        _, chosen, rejected = pair(row, template)
+        _, chosen, rejected = pair(row, template, closed=True)
         both = [chosen.ids[: chosen.end], rejected.ids[: rejected.end]]
         whole = max(map(len, both))
         counts.longest = max(counts.longest, whole)
@@ -188,8 +204,11 @@ def _summed(made: Encodings) -> Encodings:
     return made
 
 
-def pair(row: Preference, template: ChatTemplate) -> tuple[int, Encoded, Encoded]:
+def pair(row: Preference, template: ChatTemplate, *, closed: bool = False) -> tuple[int, Encoded, Encoded]:
     """(where the answers begin, prompt + chosen, prompt + rejected); both have the same tokens before that place.
+
+    Args:
+        closed: Give an answer that was cut off its end token all the same, as reward models read it.
 
     Raises:
         Refused: one of the two cannot be encoded, or the template writes the prompt differently before each answer.
@@ -197,7 +216,7 @@ def pair(row: Preference, template: ChatTemplate) -> tuple[int, Encoded, Encoded
     answered = sum(m.role == "assistant" for m in row.prompt)  # turns before the answers
     for piecewise in (False, True):
         sides = [
-            template.encode((*row.prompt, *answer), finished=finished(row, name), piecewise=piecewise)
+            template.encode((*row.prompt, *answer), finished=closed or finished(row, name), piecewise=piecewise)
             for name, answer in (("chosen", row.chosen), ("rejected", row.rejected))
         ]
         if any(len(side.turns) <= answered for side in sides):
@@ -217,6 +236,7 @@ def _note(counts: Counts, found: Encoded, whole: int, kept: int, *, finished: bo
     counts.truncated += kept < whole
     counts.no_end += finished and not found.ended
     counts.prompt_differs += not found.exact_prompt
+    counts.empty_turns += any(b - a == 1 for a, b in found.turns[: -1 if not found.ended else None])
 
 
 def _encode(

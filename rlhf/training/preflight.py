@@ -112,6 +112,11 @@ def _warnings(counts: Counts, max_length: int | None, what: str) -> list[str]:
             f"in {counts.prompt_differs} of {counts.used} {what} the answer does not follow the tokens that the prompt "
             "alone gives: the model is trained on another context than it will see"
         )
+    if counts.empty_turns:
+        said.append(
+            f"{counts.empty_turns} of {counts.used} {what} have a turn of the assistant that is nothing but its end "
+            "token: does the chat template write tool calls?"
+        )
     if counts.weighted:
         said.append(f"{counts.weighted} of {counts.used} {what} have a weight, which TRL's trainers do not use")
     return said
@@ -133,6 +138,7 @@ def table(counts: Counts) -> Sequence[tuple[str, str]]:
         ("longest row", f"{counts.longest:,} tokens"),
         ("cut at max_length", f"{counts.truncated:,}"),
         ("without an end token", f"{counts.no_end:,}"),
+        ("with an empty answer", f"{counts.empty_turns:,}"),
         ("prompt differs", f"{counts.prompt_differs:,}"),
     ]
     return lines

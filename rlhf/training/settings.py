@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from curation.errors import UserError
-from curation.operator import Settings
+from curation.settings import Settings
 
 if TYPE_CHECKING:
     from rlhf.recipe.profile import Training
