@@ -135,14 +135,19 @@ def message(turn: Any) -> Message:
     written = turn.get("role", turn.get("from"))
     if not isinstance(written, str):
         raise Refused("no_role")
-    role = ROLES.get(written.strip().lower())
+    role = ROLES.get(written) or ROLES.get(written.strip().lower())
     if role is None:
         raise Refused("unknown_role")
-    said = next((turn[key] for key in ("content", "value", "text") if not absent(turn.get(key))), None)
-    extra = {key: plain(turn[key]) for key in KEPT if not absent(turn.get(key)) and turn[key] not in ([], "")}
+    said = None
+    for key in ("content", "value", "text"):
+        if not absent(said := turn.get(key)):
+            break
+    extra = {}
+    if len(turn) > 2:  # the usual turn has who and what, and nothing else
+        extra = {key: plain(turn[key]) for key in KEPT if not absent(turn.get(key)) and turn[key] not in ([], "")}
     if written == "function_call" and (call := _called(said)):
         return Message(role, "", canonical_json({**extra, "tool_calls": [call]}))
-    if said is None and "tool_calls" in extra:
+    if absent(said) and "tool_calls" in extra:
         said = ""
     return Message(role, content(said), canonical_json(extra) if extra else None)
 

@@ -96,7 +96,8 @@ class Intake:
             self._malformed.flush()
 
     def _file(self, entry: Dataset, file: SourceFile, columns: set[str], bar: Bar) -> Iterator[list[AnyRow]]:
-        reading = Reading(source=file.name if file.name == entry.title else f"{entry.title}: {file.name}")
+        title = entry.title
+        reading = Reading(source=file.name if file.name == title else f"{title}: {file.name}")
         self.ledger.readings.append(reading)
         if hash_file(file.path) != file.digest:
             raise UserError("the file changed after the run began", where=file.name, hint="run again")
@@ -113,7 +114,7 @@ class Intake:
                 reading.rows += len(outcome.rows)
                 self.left_out.update(outcome.left_out or {})
                 for index, row in outcome.rows:
-                    batch.append(self._finished(row, entry, file, index))
+                    batch.append(self._finished(row, entry, title, file, index))
                     characters += _length(row)
                     if len(batch) >= BATCH_ROWS or characters >= BATCH_CHARACTERS:
                         bar.advance(records.read - told)
@@ -153,9 +154,9 @@ class Intake:
         if self._malformed:
             self._malformed.add(reading.source, index, reason, record)
 
-    def _finished(self, row: AnyRow, entry: Dataset, file: SourceFile, index: int) -> AnyRow:
+    def _finished(self, row: AnyRow, entry: Dataset, title: str, file: SourceFile, index: int) -> AnyRow:
         """The row with where it came from, and what the entry says about all of its rows."""
-        source = Source(entry.title, file.name, file.digest, index, entry.license)
+        source = Source(title, file.name, file.digest, index, entry.license)
         if isinstance(row, Preference):
             decided_by = row.decided_by or SAID_SO
             self.decided_by.add(decided_by)
