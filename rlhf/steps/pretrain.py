@@ -13,8 +13,8 @@ from rlhf.recipe.step import ONE_OR_MORE, Done, Room, Step
 class Pretrain(Step):
     """A Llama of a few hundred thousand weights and a byte-level tokenizer, trained on every token of the chats.
 
-    It learns the shape of the data, not the world: enough to run a whole recipe where no model can be had. A killed step
-    starts again, since the whole takes seconds.
+    It learns the shape of the data, not the world: enough to run a whole recipe where no model can be had. A killed
+    step starts again, since the whole takes seconds.
     """
 
     heavy: ClassVar[bool] = True
