@@ -29,7 +29,8 @@ class Verdict:
         settings = step.manifest.get("settings") or {}
         sources = step.manifest.get("sources") or {}
         metrics = step.manifest.get("metrics") or {}
-        self.baseline = str(sources.get("baseline") or "the baseline")
+        baseline = str(sources.get("baseline") or "the baseline")
+        self.baseline = str((settings.get("names") or {}).get(baseline, baseline))
         self.comparisons: list[Comparison] = comparisons(metrics, self.baseline, _scorers(settings))
         self.policies: list[str] = policies(metrics, self.baseline)
         self.figures: list[Figure] = policy_figures(metrics)

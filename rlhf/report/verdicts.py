@@ -1,8 +1,9 @@
 """What an evaluation says: who won by whose judgement, and what that judgement does not see.
 
-Metrics of an evaluation are `{policy: {judge: {"win_rate": {mean, low, high}, ...}, "win_rate": <the first judge's>}}`;
-what else is a number (or an interval) under a policy is a figure of that policy alone: length, finished answers,
-perplexity. Everything that is shown comes from there, so a judge or a figure that is added later appears by itself.
+Metrics of an evaluation are `{policy: {judge: {"win_rate": {mean, low, high}, "by", ...}, "win_rate": ...}}`, the last
+one the first judge's. What else is a number or an interval under a policy is a figure of that policy alone: length,
+finished answers, perplexity. Everything that is shown comes from there, so a judge or a figure that is added later
+appears by itself.
 """
 
 from __future__ import annotations
@@ -206,5 +207,7 @@ def flat(metrics: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
         full = f"{prefix}{name}"
         if isinstance(value, Mapping) and not is_interval(value):
             yield from flat(value, full + ".")
+        elif isinstance(value, list):
+            yield full, ", ".join(map(str, value))
         elif value is None or isinstance(value, str | int | float | bool) or is_interval(value):
             yield full, cell(name, value) if value is not None else number(None)

@@ -166,19 +166,31 @@ def manifests() -> dict[str, dict[str, Any]]:
     rate = {"mean": 0.77, "low": 0.70, "high": 0.83}
     evaluation = {
         "dpo": {
-            "brevity": {"win_rate": rate, "n": 64, "wins": 47, "ties": 5, "losses": 12},
-            "reward_model": {"win_rate": {"mean": 0.61, "low": 0.49, "high": 0.72}, "n": 64, "ties": 0},
+            "brevity": {"win_rate": rate, "by": "a rule", "n": 64, "wins": 47, "ties": 5, "losses": 12},
+            "reward_model": {
+                "win_rate": {"mean": 0.61, "low": 0.49, "high": 0.72},
+                "n": 64,
+                "ties": 0,
+                "by": "a reward model",
+            },
             "win_rate": rate,
             "finished": 0.58,
             "perplexity": 8.91,
             "repetition": 0.021,
-            "tokens": 29.4,
+            "words": 22.4,
+            "empty": 0.0,
+            "loss": {"mean": 2.31, "low": 2.2, "high": 2.44, "tokens": 3100, "chats": 26, "left_out": 0},
         },
-        "sft": {"finished": 0.03, "perplexity": 6.20, "repetition": 0.034, "tokens": 47.8},
-        "reward": {
-            "accuracy": {"mean": 0.81, "low": 0.7, "high": 0.9},
-            "length_accuracy": {"mean": 0.3, "low": 0.2, "high": 0.4},
+        "sft": {"finished": 0.03, "perplexity": 6.20, "repetition": 0.034, "words": 36.1, "empty": 0.0},
+        "rewards": {
+            "reward": {
+                "accuracy": {"mean": 0.81, "low": 0.7, "high": 0.9},
+                "length_accuracy": {"mean": 0.3, "low": 0.2, "high": 0.4},
+                "n": 48,
+            },
         },
+        "judged_by": ["brevity", "reward_model"],
+        "prompts": 64,
     }
     examples = [
         {
@@ -198,6 +210,7 @@ def manifests() -> dict[str, dict[str, Any]]:
          ["Dogs wag their tails to show how they feel.<|im_end|>", True], ["\n", False]],
         [[HOSTILE[0] + RIGHT_TO_LEFT, False], [HOSTILE[2] + LONG_WORD + EMOJI, True]],
     ]  # fmt: skip
+    names = {"dpo": "dpo", "sft": "sft", "reward": "reward"}
     judges = [{"op": "brevity"}, {"op": "reward_model", "reward": "ab" * 32}]
     trained = {
         "step": "sft",
@@ -251,7 +264,13 @@ def manifests() -> dict[str, dict[str, Any]]:
             "evaluation",
             metrics=evaluation,
             examples=examples,
-            settings={"step": "evaluate", "policies": ["ab" * 32], "baseline": "ab" * 32, "judges": judges},
+            settings={
+                "step": "evaluate",
+                "policies": ["ab" * 32],
+                "baseline": "ab" * 32,
+                "judges": judges,
+                "names": names,
+            },
             sources={"policies.0": "dpo", "baseline": "sft", "judges.1.reward": "judge", "prompts": "prompts.test"},
         ),
         "release": manifest("release", "export", "release", bytes=270_000_000),
