@@ -270,7 +270,9 @@ class Plugin:
             settings = {} if settings is None else settings
         else:
             what = self.door.what
-            raise PydanticCustomError("plugin", "an {what} is a name, or one name with its settings", {"what": what})
+            article = "an" if what[0] in "aeiou" else "a"
+            text = "{article} {what} is a name, or one name with its settings"
+            raise PydanticCustomError("plugin", text, {"article": article, "what": what})
         if not isinstance(name, str):
             raise PydanticCustomError("plugin", "a name is text, got {got}", {"got": repr(name)})
         try:
