@@ -12,10 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from curation.conversation import AnyRow
 from curation.formats.fields import Refused, plain
+from curation.settings import Settings
 
 Makes = Literal["conversations", "preferences"]
 
@@ -44,10 +43,8 @@ class Outcome:
     """Reason -> parts of a used record that are in no row: the deleted messages of a tree, say. In no sum."""
 
 
-class Format(BaseModel):
+class Format(Settings):
     """What all formats share. Subclass it, give `op` a literal name, and write `parse`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), defer_build=True)
 
     revision: ClassVar[int] = 1
     """Raised by hand when the same record comes to mean other rows."""
