@@ -20,8 +20,9 @@ from curation.artifact import Bound, Surroundings
 from curation.conversation import canonical_json
 from curation.errors import UserError
 from curation.formats import Format
-from curation.operator import Plugin, Settings
+from curation.operator import Plugin
 from curation.registry import FORMATS
+from curation.settings import Settings
 from curation.sources import choose, hub
 from curation.sources.files import kind_by_name
 
