@@ -48,7 +48,8 @@ def main() -> None:
     loaded = load_model(source, dtype=args.dtype)
     requests, _ = ask(loaded, chats)
     batches = sorted(requests, key=lambda r: -len(r.prompt))
-    print(f"{len(requests)} prompts of {len(batches[-1].prompt)} to {len(batches[0].prompt)} tokens, {torch.get_num_threads()} threads")
+    lengths = f"{len(batches[-1].prompt)} to {len(batches[0].prompt)} tokens"
+    print(f"{len(requests)} prompts of {lengths}, {torch.get_num_threads()} threads")
     if "transformers" in args.methods:
         torch.manual_seed(0)
         began, tokens = time.perf_counter(), 0
@@ -75,7 +76,8 @@ def main() -> None:
             pack(loaded.model)
         began = time.perf_counter()
         made = generate(loaded, requests, how, batch_size=args.batch)
-        report(f"curation.models.generate, {method}", sum(len(c.tokens) + c.finished for c in made), time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        report(f"curation.models.generate, {method}", sum(len(c.tokens) + c.finished for c in made), seconds)
 
 
 def report(what: str, tokens: int, seconds: float) -> None:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from curation.models.lineage import Lineage, parents
 from curation.models.pointer import NamesModel, OutsideModel, bind_model
+from curation.models.settings import DType, Sampling
 
 if TYPE_CHECKING:
-    from curation.models.generation import Completion, Request, ask, generate
+    from curation.models.generation import Completion, Request, ask, generate, prompt_key
+    from curation.models.journal import Journal
     from curation.models.loading import Loaded, load_model, load_policy, load_tokenizer
     from curation.models.numerics import (
         compute_dtype,
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     )
     from curation.models.packing import pack
     from curation.models.rewards import LoadedReward, chat_ids, load_reward, rewards_of
-    from curation.models.sampling import Sampling
     from curation.models.saving import save_model, save_tokenizer
     from curation.models.scoring import Scored, answer_ids, log_probs
     from curation.models.template import ChatTemplate, Refused
@@ -33,11 +34,11 @@ if TYPE_CHECKING:
 _LATE = {
     "ChatTemplate": "template",
     "Completion": "generation",
+    "Journal": "journal",
     "Loaded": "loading",
     "LoadedReward": "rewards",
     "Refused": "template",
     "Request": "generation",
-    "Sampling": "sampling",
     "Scored": "scoring",
     "answer_ids": "scoring",
     "ask": "generation",
@@ -53,6 +54,7 @@ _LATE = {
     "log_probs": "scoring",
     "numerics_class": "numerics",
     "pack": "packing",
+    "prompt_key": "generation",
     "release": "numerics",
     "rewards_of": "rewards",
     "save_model": "saving",
@@ -64,6 +66,8 @@ _LATE = {
 __all__ = [
     "ChatTemplate",
     "Completion",
+    "DType",
+    "Journal",
     "Lineage",
     "Loaded",
     "LoadedReward",
@@ -89,6 +93,7 @@ __all__ = [
     "numerics_class",
     "pack",
     "parents",
+    "prompt_key",
     "release",
     "rewards_of",
     "save_model",

@@ -1,8 +1,8 @@
 """A key-value cache that is allocated once, and whose rows can leave.
 
-transformers' own cache appends by copying all that it holds, at each layer and each token: a third of a decoding step at
-a batch of 32. This one has room for the whole answer from the start. When rows leave the batch, the last rows move into
-their places, so that only as much is copied as has left.
+transformers' own cache appends by copying all that it holds, at each layer and each token: a third of a decoding step
+at a batch of 32. This one has room for the whole answer from the start. When rows leave the batch, the last rows move
+into their places, so that only as much is copied as has left.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ _ATTENTION = {"full_attention", "sliding_attention", "chunked_attention"}
 
 
 class RoomyLayer(DynamicLayer):
-    """Keys and values of one layer in buffers of (rows, heads, capacity, width); `keys` and `values` show what is used."""
+    """Keys and values of one layer in buffers of (rows, heads, capacity, width); `keys` and `values` show what is
+    used.
+    """
 
     keys: Tensor
     values: Tensor
@@ -29,7 +31,9 @@ class RoomyLayer(DynamicLayer):
         self.capacity = capacity
         self._length = 0
 
-    def update(self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object) -> tuple[Tensor, Tensor]:
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
+    ) -> tuple[Tensor, Tensor]:
         rows, start, end = len(key_states), self._length, self._length + key_states.shape[2]
         if not self.is_initialized:
             self.device, self.dtype = key_states.device, key_states.dtype
@@ -79,10 +83,19 @@ def new_cache(model: PreTrainedModel, capacity: int) -> Cache:
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     if kinds - _ATTENTION:
         raise UserError(
-            f"answers of a {config.model_type!r} model cannot be sampled here: it has {', '.join(sorted(kinds))} layers",
+            f"answers of a {config.model_type!r} model cannot be sampled: it has {', '.join(sorted(kinds))} layers",
             hint="use a model with attention in all layers",
         )
     return Cache(layers=[RoomyLayer(capacity) for _ in range(config.num_hidden_layers)])
+
+
+def sees_everything(model: PreTrainedModel) -> bool:
+    """True when every layer looks at all that came before. A window is counted in places of the cache, padding too."""
+    config = model.config.get_text_config(decoder=True)
+    kinds = getattr(config, "layer_types", None)
+    if kinds:
+        return set(kinds) == {"full_attention"}
+    return getattr(config, "sliding_window", None) is None and getattr(config, "attention_chunk_size", None) is None
 
 
 def spread(cache: Cache, rows: Tensor, capacity: int) -> Cache:

@@ -1,11 +1,11 @@
 """Letting a model answer many prompts: batches of like length, a shared beginning read once, ended rows out of the way.
 
 What a prompt gets does not depend on its neighbours: its random numbers are its own (`curation.models.sampling`), and
-padding lies on the left, outside of its attention. Only rounding differs with the batch that a row is in; the batches are
-a function of the prompts and the batch size, so that the same call gives the same bits.
+padding lies on the left, outside of its attention. Only rounding differs with the batch that a row is in; the batches
+are a function of the prompts and the batch size, so that the same call gives the same bits.
 
-Prompts that begin alike (a system prompt, say) share that part of the key-value cache, and several samples of one prompt
-share all of it.
+Prompts that begin alike (a system prompt, say) share that part of the key-value cache, and several samples of one
+prompt share all of it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ import torch
 from torch import Tensor
 
 from curation.errors import UserError
-from curation.models.cache import fill_holes, new_cache, spread
-from curation.models.sampling import Sampling, choose, uniforms
+from curation.models.cache import fill_holes, new_cache, sees_everything, spread
+from curation.models.sampling import choose, uniforms
+from curation.models.settings import Sampling
 from curation.models.template import Refused
 from curation.progress import SILENT, Bar, Progress
 
@@ -58,20 +59,29 @@ class Completion:
     """True when it ended by itself."""
 
 
+def prompt_key(conversation: Conversation) -> str:
+    """The id of a conversation without its last answer: what names the random numbers of the answers to it."""
+    return conversation.with_(messages=conversation.prompt).id
+
+
 def ask(
     loaded: Loaded, conversations: Sequence[Conversation], samples: int = 1
 ) -> tuple[list[Request], dict[str, str]]:
     """Requests for the next answer to each prompt (the last assistant turn, if there is one, is what is asked for).
 
     Returns:
-        The requests, `samples` of them a prompt and in the order of the prompts; and the id of each prompt that cannot
-        be asked with the reason: `template_refuses`, `control_token` (its text holds one) or `prompt_too_long`.
+        The requests, `samples` of them a prompt and in the order of the prompts; and the id of each conversation that
+        cannot be asked with the reason: `no_prompt`, `template_refuses`, `control_token` (its text holds one) or
+        `prompt_too_long`.
     """
     control = loaded.tokenizer.all_special_tokens
     requests: list[Request] = []
     left_out: dict[str, str] = {}
     for conversation in conversations:
         prompt = conversation.prompt
+        if not prompt:
+            left_out[conversation.id] = "no_prompt"
+            continue
         if any(token in message.content for message in prompt for token in control):
             left_out[conversation.id] = "control_token"
             continue
@@ -83,7 +93,8 @@ def ask(
         if len(ids) >= loaded.context:
             left_out[conversation.id] = "prompt_too_long"
             continue
-        requests += [Request(conversation.id, ids, n) for n in range(samples)]
+        key = prompt_key(conversation)
+        requests += [Request(key, ids, n) for n in range(samples)]
     return requests, left_out
 
 
@@ -102,8 +113,8 @@ def generate(
 
     Args:
         batch_size: Answers written at once.
-        known: Answers that are there already (by place in `requests`), from a call that was cut off. The others come out
-            as if the whole had been done at once.
+        known: Answers that are there already (by place in `requests`), from a call that was cut off. The others come
+            out as if the whole had been done at once.
         on_batch: Told of each finished batch, by place in `requests`.
         what: Name of the work, for people.
     """
@@ -145,6 +156,8 @@ class _Writer:
         self.model: Any = loaded.model
         inner = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
         self.inner = inner
+        if not sees_everything(inner):
+            self.prefix = ()  # padding would lie between the shared beginning and the rest, inside of the window
         takes = inspect.signature(inner.forward).parameters
         self.last_only = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
         self.cache_name = "cache" if "cache" in takes else "past_key_values"
@@ -160,7 +173,8 @@ class _Writer:
         logits_BV, cache, mask_BT = self._read([r.prompt for r in batch], capacity)
         lengths = [min(self.how.max_completion_length, self.loaded.context - len(r.prompt)) for r in batch]
         chance = np.stack([uniforms(self.how.seed, r.key, r.sample, max(lengths)) for r in batch])
-        chance_BN = torch.from_numpy(chance).to(self.device, torch.float32 if self.device.type == "mps" else torch.float64)
+        precision = torch.float32 if self.device.type == "mps" else torch.float64
+        chance_BN = torch.from_numpy(chance).to(self.device, precision)
         limits_B = torch.tensor(lengths, device=self.device)
         rows_B = torch.arange(len(batch), device=self.device)  # place in the batch of each row that still runs
         position_B1 = mask_BT.sum(1, keepdim=True)

@@ -14,20 +14,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gguf
+import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from curation.errors import UserError
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 _UNQUANTIZED = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float32"}
 
 
-def read_gguf(path: Path, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def read_gguf(path: Path, dtype: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The model and its tokenizer (with the chat template that the file holds).
+
+    Args:
+        dtype: `auto` gives the file's own dtype, and bfloat16 for a quantized file: most such models were made in it.
 
     Raises:
         UserError: the file is damaged, or transformers cannot read this architecture from GGUF.
@@ -36,7 +39,8 @@ def read_gguf(path: Path, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrain
     logging.set_verbosity_error()  # it advises to keep the weights packed, which cannot be trained
     try:
         with _remembering():
-            model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=dtype)
+            kept = getattr(torch, _own_dtype(path) if dtype == "auto" else dtype)
+            model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=kept)
             tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
     except (ValueError, NotImplementedError, KeyError, IndexError, OSError) as error:
         hint = "is the file whole? Otherwise name the original model instead of its GGUF"
@@ -62,11 +66,7 @@ def _remembering() -> Iterator[None]:
             setattr(gguf, name, function)
 
 
-def saved_dtype(path: Path) -> str:
-    """The dtype that fits the file: its own when it is not quantized, else bfloat16, which its weights came from."""
-    try:
-        reader = gguf.GGUFReader(path)
-    except (ValueError, IndexError) as error:
-        raise UserError(f"{path.name} cannot be read: {error}", hint="is the file whole?") from error
-    kinds = {t.tensor_type.name for t in reader.tensors if t.name.endswith(".weight") and len(t.shape) > 1}
+def _own_dtype(path: Path) -> str:
+    tensors = gguf.GGUFReader(str(path)).tensors  # as text, which is how transformers asks for it
+    kinds = {t.tensor_type.name for t in tensors if t.name.endswith(".weight") and len(t.shape) > 1}
     return _UNQUANTIZED.get(kinds.pop(), "bfloat16") if len(kinds) == 1 else "bfloat16"

@@ -1,7 +1,8 @@
 """From a folder to a model that answers: full weights, or a base with its stack of adapters.
 
-The adapters that a model stands on are added to the base in float32 and then cast, so that a merge loses no more than the
-dtype does. The topmost adapter is merged too where speed counts (sampling), or lies on top where it must be told apart.
+The adapters that a model stands on are added to the base in float32 and then cast, so that a merge loses no more than
+the dtype does. The topmost adapter is merged too where speed counts (sampling), or lies on top where it must be told
+apart.
 """
 
 from __future__ import annotations
@@ -98,15 +99,16 @@ def load_model(source: Ref[Any] | OutsideModel, **how: Any) -> Loaded:
     path = source.local()
     if path.is_dir():
         return load_policy(path, **how)
-    from curation.models.gguf import read_gguf, saved_dtype
+    from curation.models.gguf import read_gguf
 
     where = how.get("where") or device()
     dtype = how.get("dtype", "float32")
-    dtype = saved_dtype(path) if dtype == "auto" else dtype
-    model, tokenizer = read_gguf(path, compute_dtype(dtype, where))
+    model, tokenizer = read_gguf(path, dtype)
+    if dtype == "auto":
+        dtype = str(model.dtype).removeprefix("torch.")
     tokenizer.padding_side = "left"
     template = ChatTemplate(tokenizer, model.generation_config)
-    whole: Any = model.to(where)
+    whole: Any = model.to(device=where, dtype=compute_dtype(dtype, where))
     return Loaded(whole.eval().requires_grad_(False), tokenizer, template, where, dtype, str(source))
 
 

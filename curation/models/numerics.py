@@ -2,8 +2,8 @@
 
 `dtype` in a recipe says how finely weights are stored. What the arithmetic is done in depends on the machine: a CPU
 without instructions for bfloat16 multiplies such matrices five to ten times slower than float32 ones (17 against 116
-GFLOP/s on an EPYC with AVX2), so there the weights are rounded to bfloat16 and computed with in float32. A manifest notes
-both.
+GFLOP/s on an EPYC with AVX2), so there the weights are rounded to bfloat16 and computed with in float32. A manifest
+notes both.
 """
 
 from __future__ import annotations
@@ -11,14 +11,12 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from curation.errors import UserError
-
-DType = Literal["auto", "float32", "bfloat16", "float16"]
-"""transformers' names; `auto` takes the weights as they were saved."""
+from curation.models.opened import close
 
 _default: list[torch.device] = []
 
@@ -82,7 +80,8 @@ def numerics_class(dtype: str, where: torch.device | None = None) -> dict[str, A
 
 
 def release() -> None:
-    """Gives memory that nothing uses any more back to the system."""
+    """Closes the model that scorers keep open, and gives memory that nothing uses any more back to the system."""
+    close()
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

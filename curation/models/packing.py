@@ -1,8 +1,8 @@
 """Linear layers whose weights lie in memory as the CPU's matrix kernels want them, for models that only answer.
 
 A decoding step multiplies a few rows by every weight of the model. The usual kernels rearrange the weights each time,
-which costs as much as the product: 95 GFLOP/s at 32 rows and 32 for an output layer of 49,152 tokens, against 133 and 107
-once the weights have been rearranged (2 cores with AVX2). oneDNN does that, and so does torch when it compiles.
+which costs as much as the product: 95 GFLOP/s at 32 rows and 32 for an output layer of 49,152 tokens, against 133 and
+107 once the weights have been rearranged (2 cores with AVX2). oneDNN does that, and so does torch when it compiles.
 """
 
 from __future__ import annotations

@@ -1,14 +1,15 @@
 """A model that no step of the recipe made: `model_name_or_path`, tied to its content before anything runs.
 
-Three things may be named: a folder (as `save_pretrained` leaves it), a GGUF file, and a model on the Hub. A folder and a
-file are known by the sha256 of what they hold. The Hub is known by commit: a full sha in `model_revision` is the digest
-without a request, a branch or a tag (or none: `main`) is looked up.
+Three things may be named: a folder (as `save_pretrained` leaves it), a GGUF file, and a model on the Hub. A folder and
+a file are known by the sha256 of what they hold. The Hub is known by commit: a full sha in `model_revision` is the
+digest without a request, a branch or a tag (or none: `main`) is looked up.
 
 From outside only safetensors are read. A `pytorch_model.bin` is a pickle, and opening a pickle runs what is in it.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
 from pathlib import Path
@@ -157,6 +158,8 @@ def _hub_error(name: str, revision: str, error: Exception) -> UserError:
     """What went wrong at the Hub, and what to do about it."""
     from huggingface_hub import errors
 
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        raise error
     if isinstance(error, errors.GatedRepoError):
         return UserError(
             f"{name} is gated on the Hub", hint="accept its terms on its page, and log in with `hf auth login`"

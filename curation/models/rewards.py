@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from peft import PeftModel
 from torch import nn
 from transformers import AutoModelForSequenceClassification
 
@@ -58,7 +57,7 @@ def load_reward(folder: Path, *, dtype: str = "float32", where: torch.device | N
     head = getattr(model, "score", None)
     if not isinstance(head, nn.Linear) or head.out_features != 1:
         raise UserError(
-            f"{title(folder)} is no reward model", hint="a reward model gives one number a chat; train one with `reward`"
+            f"{title(folder)} is no reward model", hint="a reward model gives one number a chat; the step is `reward`"
         )
     template = ChatTemplate(load_tokenizer(folder), generation_config(base))
     context = int(getattr(model.config.get_text_config(), "max_position_embeddings", None) or 2**31 - 1)

@@ -1,9 +1,9 @@
 """Choosing the next token: greedy, or by chance with exactly one random number a row and step.
 
 The random numbers of a row depend on the seed, the row's key and the number of the sample, and on nothing else: not on
-the batch that the row happens to be in, nor on how long its neighbours run. A token is drawn by inverting the cumulative
-distribution, which is exact and costs one number; drawing one number for each of 49,152 tokens, as `torch.multinomial`
-does, takes a third of a decoding step.
+the batch that the row happens to be in, nor on how long its neighbours run. A token is drawn by inverting the
+cumulative distribution, which is exact and costs one number; drawing one number for each of 49,152 tokens, as
+`torch.multinomial` does, takes a third of a decoding step.
 """
 
 from __future__ import annotations
@@ -12,33 +12,12 @@ import hashlib
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from curation.settings import Settings
+from curation.models.settings import Sampling
 
 _FIRST_LOOK = 256
 """Tokens looked at first to find the smallest set that holds `top_p`."""
-
-
-class Sampling(Settings):
-    """How answers are drawn. The names and defaults are those of TRL's GRPO."""
-
-    max_completion_length: int = Field(256, ge=1)
-    """Tokens of an answer, its end token included. One that is longer is cut, and counts as not finished."""
-    temperature: float = Field(1.0, ge=0)
-    """Below 1 sharpens, above 1 flattens; 0 takes the likeliest token each time."""
-    top_p: float = Field(1.0, gt=0, le=1)
-    """Draw from the smallest set of tokens that holds this much probability; 1: from all."""
-    top_k: int = Field(0, ge=0)
-    """Draw from this many of the likeliest tokens; 0: from all."""
-    seed: int = 42
-    """The same seed, model and prompts give the same answers."""
-
-    @property
-    def greedy(self) -> bool:
-        """True when nothing is left to chance."""
-        return self.temperature == 0 or self.top_k == 1
 
 
 def uniforms(seed: int, key: str, sample: int, count: int) -> np.ndarray:
@@ -81,7 +60,9 @@ def choose(logits: Tensor, how: Sampling, uniforms: Tensor) -> Tensor:
 
 
 def _draw_nucleus(probs_BK: Tensor, ids_BK: Tensor, top_p: float, uniforms_B: Tensor) -> Tensor:
-    """Draws from the first tokens, in falling order of probability, that together hold `top_p` (Holtzman et al. 2020)."""
+    """Draws from the first tokens, in falling order of probability, that together hold `top_p` (Holtzman et al.
+    2020).
+    """
     if top_p < 1:
         before_BK = probs_BK.cumsum(-1) - probs_BK
         probs_BK = probs_BK.masked_fill(before_BK >= top_p, 0.0)

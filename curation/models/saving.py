@@ -12,7 +12,7 @@ from curation.models.lineage import Lineage
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-_PLACES = ("_name_or_path", "name_or_path", "tokenizer_file", "local_files_only")
+_PLACES = ("_name_or_path", "name_or_path", "tokenizer_file", "local_files_only", "is_local")
 
 
 def save_model(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, lineage: Lineage) -> None:

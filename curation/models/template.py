@@ -1,13 +1,13 @@
 """A chat as tokens, with an exact mark on each token that the assistant wrote.
 
-Training on the wrong tokens is the classic silent failure of chat tuning: on what the user said, on a role's header, on a
-newline after the end token, or never on the end token, so that the model cannot stop. So a mark is either exact or the
-row is refused.
+Training on the wrong tokens is the classic silent failure of chat tuning: on what the user said, on a role's header,
+on a newline after the end token, or never on the end token, so that the model cannot stop. So a mark is either exact
+or the row is refused.
 
-Where the chat template says what is generated (`{% generation %}`), its word is taken. Where not, each assistant turn is
-found by rendering the chat up to it, with the header that asks for an answer, and then with it: the difference is the
-turn, provided that both renderings begin like the whole chat. Either way a turn ends with its end token, and nothing
-after that (the newline that templates put between turns) is marked.
+Where the chat template says what is generated (`{% generation %}`), its word is taken. Where not, each assistant turn
+is found by rendering the chat up to it, with the header that asks for an answer, and then with it: the difference is
+the turn, provided that both renderings begin like the whole chat. Either way a turn ends with its end token, and
+nothing after that (the newline that templates put between turns) is marked.
 """
 
 from __future__ import annotations
@@ -159,7 +159,9 @@ class ChatTemplate:
         return text, spans
 
     def _last_end(self, text: str, start: int) -> int:
-        """One past the last end token in `text[start:]`; the end of the text, without white space, when none is there."""
+        """One past the last end token in `text[start:]`; the end of the text, without white space, when none is
+        there.
+        """
         found = max((text.rfind(end, start) + len(end) for end in self._end_texts if end in text[start:]), default=0)
         return found or len(text.rstrip())
 
@@ -234,7 +236,7 @@ class ChatTemplate:
             while at < len(ids) and offsets[at][1] <= end:
                 at += 1
             crossed = first < len(ids) and offsets[first][0] < start
-            if crossed or at < len(ids) and offsets[at][0] < end:
+            if crossed or (at < len(ids) and offsets[at][0] < end):
                 return self._pieces(text, spans)
             turns.append((first, at))
         return ids, turns

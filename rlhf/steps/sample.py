@@ -1,132 +1,170 @@
-"""`sample`: policies answer prompts, and the answers to one prompt become candidates."""
+"""`sample`: policies answer prompts."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from curation.artifact import Candidates, Conversations, Kind, Policy, Ref
+from curation.artifact import Candidates as CandidatesKind
+from curation.artifact import Conversations, Kind, Policy, Ref
+from curation.conversation import Answer, Candidates, Conversation, digest
+from curation.errors import UserError
+from curation.ledger import Entry, Ledger
+from curation.models.settings import DType, Sampling
 from rlhf.recipe.step import ONE_OR_MORE, Done, Room, Step
 
 if TYPE_CHECKING:
-    from curation.conversation import Conversation
+    from curation.models import Completion
+
+_SHORT = 12
+_SHOWN = 4
 
 
-class Sample(Step):
-    """Draws answers. The same seed, policy and prompts give the same answers, whatever the batch size."""
+class Sample(Sampling, Step):
+    """Several answers to each prompt, by one policy or several.
+
+    A prompt is all that stands before the last answer of a conversation; that answer is not looked at. Equal prompts
+    are asked once. Policies draw by the same random numbers, so that their answers differ by what they are.
+    """
 
     heavy: ClassVar[bool] = True
 
     step: Literal["sample"] = "sample"
     prompts: Ref[Conversations]
-    """What is asked: everything before the last answer of each chat, each distinct prompt once."""
+    """Whose prompts are answered. A split data set gives its part `train`, unless another one is named."""
     policy: Ref[Policy] | None = None
-    """Who answers; without it (and without `policies`) the `base` of the recipe."""
-    policies: Annotated[list[Ref[Policy]], ONE_OR_MORE] = []
-    """Several who answer: then a prompt's candidates hold `num_generations` answers of each, in this order."""
+    """Who answers; without it the `base` of the recipe."""
+    policies: Annotated[list[Ref[Policy]], ONE_OR_MORE] = Field(default_factory=list)
+    """Several that answer, instead of `policy`: `num_generations` answers each, in this order."""
     num_generations: int = Field(1, ge=1)
-    """Answers of each policy to each prompt."""
+    """Answers to a prompt, by each policy."""
     max_prompts: int | None = Field(None, ge=1)
-    """At most so many prompts, the first by id, which is a draw that no order of the data can change. None: all."""
-    max_completion_length: int = Field(256, ge=1)
-    """Tokens of an answer, its end token included. One that is longer is cut, and counts as not finished."""
-    temperature: float = Field(1.0, ge=0)
-    """Below 1 sharpens, above 1 flattens; 0 takes the likeliest token each time."""
-    top_p: float = Field(1.0, gt=0, le=1)
-    """Draw from the smallest set of tokens that holds this much probability; 1: from all."""
-    top_k: int = Field(0, ge=0)
-    """Draw from this many of the likeliest tokens; 0: from all."""
-    seed: int = 42
-    """Each answer has random numbers of its own, made from this, the prompt and the number of the sample."""
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
-    """How finely the policy's weights are kept while it answers."""
+    """Prompts that are answered, chosen by a hash of each, so that a larger number keeps the earlier choice. None:
+    all."""
+    dtype: DType = "float32"
+    """How finely the weights are kept. A CPU without bfloat16 arithmetic computes in float32 either way."""
 
     @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        if self.policy and self.policies:
-            raise ValueError("`policy` or `policies`, not both")
+    def _who(self) -> Self:
+        if self.policy is not None and self.policies:
+            raise ValueError("`policy` is for one, `policies` for several; write one of the two")
+        names = [str(ref) for ref in self.policies]
+        if len(set(names)) < len(names):
+            raise ValueError("`policies` names one twice; raise `num_generations` instead")
         return self
 
     def makes(self) -> type[Kind]:
-        return Candidates
+        return CandidatesKind
 
     def run(self, room: Room) -> Done:
-        from curation import models, table
-        from curation.conversation import Candidates as Row
-        from curation.errors import UserError
-        from curation.frame import to_frame
-        from rlhf.evaluation.answering import answered
+        from curation import table
+        from curation.models import set_threads, use_device
 
-        training = room.profile.training
-        models.set_threads(training.threads)
-        models.use_device(training.device)
-        prompts = self._asked(table.rows(self.prompts.folder, self.prompts.part))
-        how = models.Sampling(**{name: getattr(self, name) for name in models.Sampling.model_fields})
-        said = []
-        for number, policy in enumerate(self.policies or [p for p in (self.policy,) if p]):
-            said.append(
-                answered(
-                    policy.folder,
-                    lambda folder=policy.folder: models.load_policy(folder, dtype=self.dtype, merge=True),  # type: ignore[misc]
-                    prompts,
-                    how,
-                    self.num_generations,
-                    batch_size=room.profile.generation.per_device_eval_batch_size,
-                    work=room.work / str(number),
-                    progress=room.progress,
-                    what=f"answers of {policy.step}",
-                )
+        if room.profile.generation.backend != "transformers":
+            raise UserError(
+                f"generation.backend {room.profile.generation.backend!r} is not supported yet",
+                hint="set it to transformers",
             )
-            models.release()
-        left_out = {key: reason for one in said for key, reason in one.left_out.items()}
-        rows = [
-            Row(
-                prompt=p.messages,
-                answers=tuple(a for one in said for a in one.answers[p.id]),
-                source=p.source,
-                parent=p.parent,
-                split=p.split,
-                meta=p.meta,
-            )
-            for p in prompts
-            if p.id not in left_out
-        ]
-        if not rows:
-            raise UserError("no prompt could be asked", hint=f"{len(left_out)} were left out: {_counts(left_out)}")
-        if left_out:
-            room.warn(f"{len(left_out)} of {len(prompts)} prompts could not be asked: {_counts(left_out)}")
-        table.write(room.out, to_frame(rows, Row))
-        answers = [a for row in rows for a in row.answers]
+        set_threads(room.profile.training.threads)
+        use_device(room.profile.training.device)
+        refs = self.policies or ([self.policy] if self.policy else [])
+        if not refs:
+            raise UserError("there is no policy to ask", hint="name a step with `policy:`, or give a `base:`")
+        rows = table.rows(self.prompts.folder, table.part_or(self.prompts.folder, self.prompts.part, "train"))
+        chosen, dropped = self.choose(rows)
+        answers: dict[str, list[Answer]] = {row.id: [] for row in chosen}
+        figures: dict[str, Any] = {}
+        numerics: dict[str, Any] = {}
+        for ref in refs:
+            asked = [row for row in chosen if row.id in answers]
+            made, left_out, numerics = self._answer(ref, asked, room)
+            for key, reason in left_out.items():
+                dropped[reason] += 1
+                del answers[key]
+            for i, row in enumerate(row for row in asked if row.id in answers):
+                for one in made[i * self.num_generations : (i + 1) * self.num_generations]:
+                    answers[row.id].append(Answer(one.text, ref.digest[:_SHORT], one.finished))
+            figures[ref.step] = _figures(made)
+        candidates = [_row(row, answers[row.id]) for row in chosen if row.id in answers]
+        if not candidates:
+            why = ", ".join(f"{reason} {n}" for reason, n in dropped.items())
+            raise UserError(f"none of the {len(rows)} prompts could be asked", hint=why or "the data set is empty")
+        if left := len(chosen) - len(candidates):
+            room.warn(f"{left} of {len(chosen)} prompts could not be asked: see the ledger")
+        table.write_rows(room.out, candidates, Candidates)
+        entry = Entry(operator="sample", made=len(rows), kept=len(candidates), dropped=dict(sorted(dropped.items())))
         return Done(
-            metrics={
-                "prompts": len(rows),
-                "answers": len(answers),
-                "finished": sum(a.finished for a in answers) / len(answers),
-                "left_out": _counts(left_out),
-            },
-            tokens={"generated": sum(one.generated for one in said)},
-            numerics=models.numerics_class(self.dtype),
+            ledger=Ledger(entries=[entry]),
+            metrics={"prompts": len(candidates), **figures},
+            examples=[self._example(refs, row) for row in candidates[:_SHOWN]],
+            tokens={"generated": sum(f["tokens"] for f in figures.values())},
+            numerics=numerics,
         )
 
-    def _asked(self, chats: list[Conversation]) -> list[Conversation]:
-        """One row a distinct prompt, by id; its parent is the chat that it came from."""
-        from curation.conversation import Conversation
+    def _answer(
+        self, ref: Ref[Policy], asked: list[Conversation], room: Room
+    ) -> tuple[list[Completion], dict[str, str], dict[str, Any]]:
+        """(answers of one policy, `num_generations` a prompt; which prompts it cannot be asked and why; numerics)."""
+        from curation.models import Journal, ask, generate, load_policy, numerics_class, pack, release
 
-        prompts: dict[str, Conversation] = {}
-        for chat in chats:
-            prompt = Conversation(
-                messages=chat.prompt,
-                tools=chat.tools,
-                source=chat.source,
-                parent=chat.id,
-                split=chat.split,
-                meta=chat.meta,
-            )
-            prompts.setdefault(prompt.id, prompt)
-        return [prompts[key] for key in sorted(prompts)][: self.max_prompts]
+        attention = room.profile.training.attn_implementation
+        loaded = load_policy(ref.folder, dtype=self.dtype, merge=True, attn_implementation=attention)
+        pack(loaded.model)
+        requests, left_out = ask(loaded, asked, self.num_generations)
+        batch_size = room.profile.generation.per_device_eval_batch_size
+        journal = Journal(room.work / f"{ref.digest}.jsonl", requests, batch_size)
+        made = generate(
+            loaded,
+            requests,
+            self,
+            batch_size=journal.batch_size,
+            known=journal.known,
+            on_batch=journal.append,
+            progress=room.progress,
+            what=f"answers of {ref.step}",
+        )
+        numerics = {**numerics_class(self.dtype, loaded.device), "batch_size": journal.batch_size}
+        del loaded
+        release()
+        return made, left_out, numerics
+
+    def choose(self, rows: list[Conversation]) -> tuple[list[Conversation], Counter[str]]:
+        """The prompts that are asked, each once and in the order of their ids, and why the others are not."""
+        from curation.models import prompt_key
+
+        dropped: Counter[str] = Counter()
+        distinct: dict[str, Conversation] = {}
+        for row in rows:
+            if distinct.setdefault(prompt_key(row), row) is not row:
+                dropped["repeated_prompt"] += 1
+        order = sorted(distinct, key=lambda key: digest("sample", key))
+        taken = order[: self.max_prompts]
+        if len(taken) < len(order):
+            dropped["beyond_max_prompts"] = len(order) - len(taken)
+        return sorted((distinct[key] for key in taken), key=lambda row: row.id), dropped
+
+    def _example(self, refs: list[Ref[Policy]], row: Candidates) -> dict[str, Any]:
+        names = [ref.step for ref in refs for _ in range(self.num_generations)]
+        if self.num_generations > 1:
+            names = [f"{name}, {i % self.num_generations + 1}" for i, name in enumerate(names)]
+        texts = {name: answer.content for name, answer in zip(names, row.answers, strict=True)}
+        return {"prompt": row.prompt[-1].content, "answers": texts}
 
 
-def _counts(left_out: dict[str, str]) -> dict[str, Any]:
-    reasons = sorted(set(left_out.values()))
-    return {reason: sum(r == reason for r in left_out.values()) for reason in reasons}
+def _row(row: Conversation, answers: list[Answer]) -> Candidates:
+    meta = {**row.meta, "tools": row.tools} if row.tools else row.meta
+    return Candidates(
+        prompt=row.prompt, answers=tuple(answers), source=row.source, parent=row.id, split=row.split, meta=meta
+    )
+
+
+def _figures(made: list[Completion]) -> dict[str, Any]:
+    tokens = [len(one.tokens) + one.finished for one in made]
+    return {
+        "answers": len(made),
+        "finished": sum(one.finished for one in made) / max(1, len(made)),
+        "mean_tokens": sum(tokens) / max(1, len(made)),
+        "tokens": sum(tokens),
+    }

@@ -22,8 +22,9 @@ TEXTS = [
 ]
 
 
-def chats(texts: list[str]) -> list[Conversation]:
-    return [Conversation(messages=(Message("user", text),)) for text in texts]
+def chats(texts: list[str], system: str = "") -> list[Conversation]:
+    first = (Message("system", system),) if system else ()
+    return [Conversation(messages=(*first, Message("user", text))) for text in texts]
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +46,12 @@ def reference(model: torch.nn.Module, request: Request, new: int, ends: frozense
     return tuple(out[:-1] if out[-1] in ends else out)
 
 
+@pytest.mark.parametrize("system", ["", "Open the door, then read the book by hand and plan the cake with care."])
 @pytest.mark.parametrize("batch_size", [1, 3, 8])
-def test_greedy_equals_transformers_token_for_token(micro: Path, policy: Loaded, batch_size: int) -> None:
+def test_greedy_equals_transformers_token_for_token(micro: Path, policy: Loaded, batch_size: int, system: str) -> None:
+    """With the system prompt, all prompts share a long beginning, which is read once."""
     model = AutoModelForCausalLM.from_pretrained(micro, dtype=torch.float32).eval()
-    requests, left_out = ask(policy, chats(TEXTS))
+    requests, left_out = ask(policy, chats(TEXTS, system))
     made = generate(policy, requests, Sampling(temperature=0, max_completion_length=24), batch_size=batch_size)
     assert not left_out
     assert [c.tokens for c in made] == [reference(model, r, 24, policy.template.ends) for r in requests]
