@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from curation.artifact import Ref, Rows
@@ -36,6 +36,8 @@ class Split(Selector):
     knows). Reasons, with `same_as` only: `unassigned` for a row of which it knows none, `split_conflict` for one of
     which it knows them in several parts.
     """
+
+    model_config = ConfigDict(json_schema_extra={"additionalProperties": {"type": "number"}})  # `test: 0.1`
 
     rows: ClassVar[frozenset[str]] = frozenset({"conversations", "candidates", "preferences"})
     op: Literal["split"] = "split"
