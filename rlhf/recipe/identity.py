@@ -55,7 +55,13 @@ def artifact_digest(kind: type[Kind], folder: Path) -> str:
         return digest(folder)
     if issubclass(kind, Policy | RewardModel):
         return hashlib.sha256(canonical_json([kind.name, model_contents(folder)]).encode()).hexdigest()
-    return hash_folder(folder)
+    if not any(folder.glob("rows-*.parquet")):
+        return hash_folder(folder)
+    from curation.table import digest  # an evaluation keeps its answers as rows, and Parquet's bytes are no content
+
+    files = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file() and p.suffix != ".parquet"}
+    contents = {name: hash_file(path) for name, path in files.items()}
+    return hashlib.sha256(canonical_json([kind.name, digest(folder), contents]).encode()).hexdigest()
 
 
 def model_contents(folder: Path) -> dict[str, str]:
