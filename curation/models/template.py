@@ -101,7 +101,7 @@ class ChatTemplate:
         self.ends = end_tokens(tokenizer, generation_config)
         if not self.ends:
             raise UserError("the tokenizer has no end token", hint="name one: `base: {eos_token: ...}`")
-        self._control = tokenizer.all_special_tokens
+        self._control = [str(tokenizer.convert_ids_to_tokens(i)) for i in special_tokens(tokenizer)]
         self._end_texts = sorted({str(tokenizer.convert_ids_to_tokens(i)) for i in self.ends}, key=len, reverse=True)
         self.marked = bool(_GENERATION.search(tokenizer.get_chat_template()))
 
@@ -264,13 +264,20 @@ def end_tokens(tokenizer: PreTrainedTokenizerBase, generation_config: Generation
     return frozenset(i for i in (tokenizer.eos_token_id, *more) if i is not None)
 
 
-def separate_pad(tokenizer: PreTrainedTokenizerBase, ends: Collection[int]) -> int | None:
-    """A token to pad with that ends no answer, or None when the tokenizer has none.
+def special_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The tokens that no text should hold: those with a name (pad, unk ...) and those that mark roles and turns."""
+    marked = (i for i, token in tokenizer.added_tokens_decoder.items() if token.special)
+    return list(dict.fromkeys([*tokenizer.all_special_ids, *marked]))
+
+
+def separate_pad(tokenizer: PreTrainedTokenizerBase, ends: Collection[int]) -> int:
+    """A token to pad with that ends no answer: the padding token if it can be, else another special one.
 
     Sequence classifiers read the last token that is not padding: with pad = eos they would never see the end token.
+    Where else in a chat the token occurs does not matter.
     """
-    candidates = [tokenizer.pad_token_id, tokenizer.unk_token_id, *tokenizer.all_special_ids]
-    return next((i for i in candidates if i is not None and i not in ends), None)
+    candidates = [tokenizer.pad_token_id, tokenizer.unk_token_id, *special_tokens(tokenizer), *range(len(ends) + 1)]
+    return next(i for i in candidates if i is not None and i not in ends)
 
 
 def _last_assistant(messages: Sequence[Message]) -> int:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from rlhf.training.settings import Tuning
 
 _NO_CONTENT = ("auto_mapping", "revision")
+_HEADS = ("classifier", "score")
 
 
 class RewardHead(nn.Linear):
@@ -84,7 +85,13 @@ def load_parent(
         if settings.tune == "lora" and settings.dtype == "bfloat16":
             model = model.to(torch.bfloat16).to(compute_dtype(settings.dtype, where))
     model.config.use_cache = False
-    return PeftModel.from_pretrained(model, adapters[-1], is_trainable=True) if going_on else model
+    if settings.tune == "full":
+        model.requires_grad_(True)  # what an adapter was merged into came out frozen
+    if not going_on:
+        return model
+    found = PeftModel.from_pretrained(model, adapters[-1], is_trainable=True)
+    found.peft_config["default"].base_model_name_or_path = str(base)  # else peft asks the Hub for a model of that name
+    return found
 
 
 def _quantization(settings: Tuning, computed_in: torch.dtype) -> BitsAndBytesConfig:
@@ -141,6 +148,11 @@ def lora_config(model: PreTrainedModel, settings: Tuning, task_type: str = "CAUS
             f"lora_target_modules names {', '.join(unknown)}, which the model does not have",
             hint="its linear layers are " + ", ".join(sorted(names)),
         )
+    if "lm_head" in wanted:
+        raise UserError(
+            "lora_target_modules names lm_head, whose adapter would not be trained: the loss reads the layer's weight",
+            hint="remove it; `all-linear` means all layers but this one",
+        )
     return LoraConfig(
         r=settings.lora_r,
         lora_alpha=settings.lora_alpha,
@@ -186,7 +198,7 @@ def _set_pad(path: Path, token: str | None) -> None:
 
 def _save_adapter(out: Path, model: PeftModel, lineage: Lineage) -> None:
     """An adapter folder that holds no path, no time, and nothing in an order that differs between two runs."""
-    model.save_pretrained(out, selected_adapters=["default"])
+    model.save_pretrained(out, selected_adapters=["default"], save_embedding_layers=False)
     (out / "README.md").unlink(missing_ok=True)
     path = out / "adapter_config.json"
     config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -194,6 +206,6 @@ def _save_adapter(out: Path, model: PeftModel, lineage: Lineage) -> None:
     for name in _NO_CONTENT:
         config[name] = None
     for name in ("target_modules", "modules_to_save"):
-        if isinstance(config.get(name), list):
-            config[name] = sorted(config[name])  # peft keeps a set
+        if isinstance(config.get(name), list):  # peft keeps a set, and adds names of heads that a model may not have
+            config[name] = sorted(n for n in set(config[name]) if n not in _HEADS or hasattr(model.get_base_model(), n))
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from trl import RewardConfig, RewardTrainer
 
 from curation.artifact import Preferences, Ref
-from curation.errors import UserError
 from curation.frame import to_rows
 from curation.models.template import separate_pad
 from curation.progress import Progress
@@ -47,11 +46,6 @@ def train(step: Reward, room: Room) -> dict[str, Any]:
     """Trains, measures and writes the reward model to `room.out`; returns the fields of `Done`."""
     run = Run(step, room, step.policy)
     pad = separate_pad(run.tokenizer, run.template.ends)
-    if pad is None:
-        raise UserError(
-            "the tokenizer has no token to pad with that ends no answer, so a reward model could not see the end token",
-            hint="name one of its other tokens: `base: {pad_token: ...}`",
-        )
     run.tokenizer.pad_token = run.tokenizer.convert_ids_to_tokens(pad)
 
     def encode(rows: Any, bar: Any) -> Encodings:

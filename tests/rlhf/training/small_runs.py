@@ -1,0 +1,86 @@
+"""Small data sets, and rooms in which a training step can run without an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from curation import table
+from curation.artifact import Conversations, Policy, Preferences, Ref, RewardModel
+from curation.conversation import AnyRow, Conversation, Message, Preference, Source
+from curation.frame import to_frame
+from rlhf.recipe.identity import artifact_digest
+from rlhf.recipe.profile import Profile, Training
+from rlhf.recipe.step import Done, Room, Step
+
+VERBS = "open close clean fix paint move lift fold wash pack read write".split()
+NOUNS = "door box car boat tent lamp book shirt map phone cake table".split()
+
+
+def user(text: str) -> Message:
+    return Message("user", text)
+
+
+def assistant(text: str) -> Message:
+    return Message("assistant", text)
+
+
+def words(i: int) -> tuple[str, str]:
+    return VERBS[i % len(VERBS)], NOUNS[i // len(VERBS) % len(NOUNS)]
+
+
+def chat(i: int, *, split: str | None = None, **more: Any) -> Conversation:
+    """A short chat; another one for each number below 144."""
+    v, n = words(i)
+    rest = " Then check it again and rest for a while." if i % 3 == 0 else ""
+    return Conversation(
+        messages=(user(f"How do I {v} the {n}?"), assistant(f"You {v} the {n} with care.{rest}")),
+        source=Source(digest="file", index=i),
+        split=split,
+        **more,
+    )
+
+
+def pair(i: int, *, split: str | None = None, **more: Any) -> Preference:
+    """A pair whose chosen answer says please; the rejected one is longer."""
+    v, n = words(i)
+    return Preference(
+        prompt=(user(f"How do I {v} the {n}?"),),
+        chosen=(assistant(f"Please {v} the {n} by hand."),),
+        rejected=(assistant(f"You {v} the {n} step by step at home."),),
+        source=Source(digest="file", index=i),
+        split=split,
+        **more,
+    )
+
+
+def data_ref(folder: Path, rows: Sequence[AnyRow], part: str | None = None) -> Ref[Any]:
+    """A bound Ref to a data set with these rows, written to the folder."""
+    kind = type(rows[0]) if rows else Conversation
+    table.write(folder, to_frame(rows, kind))
+    accepts = Preferences if kind is Preference else Conversations
+    return Ref(folder.name + (f".{part}" if part else ""), folder, f"{folder.name:0>64}", (accepts,))
+
+
+def model_ref(folder: Path) -> Ref[Any]:
+    """A bound Ref to a policy."""
+    return Ref("model", folder, folder.name, (Policy,))
+
+
+def room(place: Path, **training: Any) -> Room:
+    """A room on one thread of the CPU; `place` may be one that was used before."""
+    for name in ("work", "out"):
+        (place / name).mkdir(parents=True, exist_ok=True)
+    settings = {"device": "cpu", "threads": 1, **training}
+    return Room(work=place / "work", out=place / "out", profile=Profile(training=Training(**settings)))
+
+
+def publish(step: Step, out: Path, beside: Path) -> Path:
+    """Moves a finished artifact beside its parent under its digest, as the store does."""
+    folder = beside.parent / artifact_digest(RewardModel if step.step == "reward" else Policy, out)
+    return folder if folder.exists() else out.rename(folder)
+
+
+Make = Callable[..., Ref[Any]]
+Run = Callable[..., tuple[Done, Path, Room]]
