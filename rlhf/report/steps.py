@@ -178,12 +178,21 @@ class StepView:
         return found
 
     @property
+    def dropped_examples(self) -> list[tuple[str, str, str]]:
+        """Rows that were dropped: (operator, reason, text)."""
+        return [
+            (str(e["dropped by"]), str(e.get("reason", "")), clipped(e.get("text", "")))
+            for e in self._examples()
+            if "dropped by" in e
+        ]
+
+    @property
     def other_examples(self) -> list[list[tuple[str, str]]]:
         """Examples of a shape of their own, as names and texts."""
         return [
             [(str(k), clipped(v)) for k, v in example.items()]
             for example in self._examples()
-            if "rendered" not in example and not isinstance(example.get("answers"), Mapping | list)
+            if not {"rendered", "dropped by"} & set(example) and not isinstance(example.get("answers"), Mapping | list)
         ]
 
     def _examples(self) -> Iterator[Mapping[str, Any]]:
@@ -196,6 +205,7 @@ class StepView:
         """Settings as the key saw them, pointers as they were written."""
         written = {str(k): str(v) for k, v in (self.manifest.get("sources") or {}).items()}
         found = [(n, v) for n, v in _settings(self.manifest.get("settings") or {}, "", written) if n != "step"]
+        found = [(n, v) for n, v in found if not (n.rpartition(".")[2] == "revision" and v.isdigit())]  # of classes
         return [(n, v) for n, v in found if v != number(None)] + [
             (n, "not set") for n, v in found if v == number(None) and "." not in n
         ]

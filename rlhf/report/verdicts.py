@@ -76,7 +76,7 @@ _MEANINGS = {
     "empty": "share of answers without any text",
     "loss": "held-out loss, in nats a token: lower fits the held-out chats better",
 }
-_COUNTS = ("wins", "ties", "losses")
+_COUNTS = {"win": "wins", "tie": "ties", "loss": "losses"}
 _SHARES = ("finished", "empty", "share", "accuracy", "flip_rate", "repetition")
 """Figures that are parts of a whole: shown in percent."""
 
@@ -103,9 +103,13 @@ def comparisons(metrics: Mapping[str, Any], baseline: str, judges: Mapping[str, 
 def _notes(verdict: Mapping[str, Any]) -> Iterator[str]:
     if is_number(verdict.get("n")):
         yield f"{number(verdict['n'])} prompts"
-    yield from (f"{number(verdict[name])} {name}" for name in _COUNTS if is_number(verdict.get(name)))
+    for name, plural in _COUNTS.items():
+        if is_number(verdict.get(plural)):
+            yield f"{number(verdict[plural])} {name if verdict[plural] == 1 else plural}"
     for name, value in verdict.items():
-        if name not in ("n", "win_rate", *_COUNTS) and (is_number(value) or is_interval(value)):
+        if name not in ("n", "win_rate", "score", "baseline_score", *_COUNTS.values()) and (
+            is_number(value) or is_interval(value)
+        ):
             yield f"{name.replace('_', ' ')} {cell(name, value)}"
 
 

@@ -88,14 +88,14 @@ def _operators(entries: Sequence[Mapping[str, Any]]) -> Iterator[Stair]:
         edited = int(entry.get("edited", 0))
         note = f"{edited:,} edited" if edited else ""
         if children := int(entry.get("children", 0)):
-            yield Stair(name, "children", level, children, "new", note)
-            level, changed, note = level + children, True, ""
+            yield Stair(name, "children", level, children, "new", "made from other rows")
+            level, changed = level + children, True
         pieces = [*_sorted(entry.get("dropped"))]
         if replaced := int(entry.get("replaced", 0)):
             pieces.append(("replaced", replaced))
         for reason, n in pieces:
             level -= n
-            yield Stair(name, reason, level, n, "lost", note)
+            yield Stair(name, reason, level, n, "lost", "gave way to them" if reason == "replaced" else note)
             changed, note = True, ""
         if not changed:
             yield Stair(name, "", level, 0, "none", note)

@@ -48,7 +48,12 @@ def interval(found: Any) -> str:
     mean, low, high = (found.get(key) for key in ("mean", "low", "high"))
     if not is_number(mean):
         return _DASH
-    return f"{mean:.2f} [{low:.2f}, {high:.2f}]" if is_number(low) and is_number(high) else f"{mean:.2f}"
+    return f"{_two(mean)} [{_two(low)}, {_two(high)}]" if is_number(low) and is_number(high) else _two(mean)
+
+
+def _two(value: float) -> str:
+    """Two decimals, and no minus before a zero."""
+    return f"{round(value, 2) + 0.0:.2f}"
 
 
 def is_number(value: Any) -> TypeGuard[float]:
@@ -75,9 +80,11 @@ def duration(seconds: Any) -> str:
 
 
 def megabytes(mb: Any) -> str:
-    """`812 MB`, `2.1 GB`; a dash for nothing measured."""
+    """`12 kB`, `812 MB`, `2.1 GB`; a dash for nothing measured."""
     if not is_number(mb) or mb <= 0:
         return _DASH
+    if mb < 0.9995:
+        return f"{max(mb * 1000, 1):.0f} kB"
     return f"{mb:.0f} MB" if mb < 999.5 else f"{mb / 1000:.1f} GB"
 
 

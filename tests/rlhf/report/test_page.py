@@ -123,6 +123,21 @@ def test_settings_show_what_was_written_not_a_digest():
     assert "learning_rate 0.0002" in text
 
 
+def test_dropped_rows_are_shown_with_who_dropped_them_and_why():
+    record, manifests = made_up.record(), made_up.manifests()
+    manifests["curated"]["examples"] = [
+        {"dropped by": "roles", "reason": "first_not_user", "text": "assistant: <b>Hi</b>"}
+    ]
+    assert "roles first_not_user assistant: <b>Hi</b>" in Elements(render(record, manifests)).words
+
+
+def test_what_weakens_a_verdict_stands_beside_it():
+    record, manifests = made_up.record(), made_up.manifests()
+    manifests["report"]["warnings"] = ["every judge also decided the training pairs"]
+    verdict = Elements(render(record, manifests)).words.partition("By every judge")[0]
+    assert "every judge also decided the training pairs" in verdict
+
+
 def test_money_is_shown_once_it_was_spent():
     record, manifests = made_up.record(), made_up.manifests()
     assert "dollars" not in render(record, manifests)

@@ -19,6 +19,12 @@ def test_the_first_judge_of_a_policy_comes_first_and_a_rule_is_called_a_rule():
     assert found[0].notes == ["64 prompts", "47 wins", "5 ties", "12 losses"]
 
 
+def test_one_is_not_spoken_of_as_many():
+    rate = {"mean": 0.5, "low": 0.4, "high": 0.6}
+    (found,) = comparisons({"dpo": {"j": {"win_rate": rate, "n": 2, "wins": 1, "ties": 0, "losses": 1}}}, "sft")
+    assert found.notes == ["2 prompts", "1 win", "0 ties", "1 loss"]
+
+
 def test_a_judge_that_goes_by_another_name_is_known_by_its_scorer():
     rate = {"win_rate": {"mean": 0.5, "low": 0.4, "high": 0.6}}
     (found,) = comparisons({"dpo": {"strict": rate}}, "sft", {"strict": "llm_judge"})

@@ -38,9 +38,13 @@ def test_an_interval_is_written_as_the_command_line_writes_it():
     assert words.interval({"mean": 0.5, "low": None, "high": None}) == "0.50"
 
 
+def test_a_zero_has_no_minus():
+    assert words.interval({"mean": 0.0, "low": -1e-17, "high": 0.35}) == "0.00 [0.00, 0.35]"
+
+
 def test_times_and_sizes():
     assert [words.duration(s) for s in (0.04, 42.4, 307, 7391, None)] == ["0.0 s", "42 s", "5:07", "2:03:11", "–"]
-    assert [words.megabytes(mb) for mb in (812.3, 2140, 0)] == ["812 MB", "2.1 GB", "–"]
+    assert [words.megabytes(mb) for mb in (0.0124, 812.3, 2140, 0)] == ["12 kB", "812 MB", "2.1 GB", "–"]
     assert words.moment(1_700_000_000) == "2023-11-14 22:13 UTC"
 
 
