@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json as jsonlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -26,12 +26,16 @@ from curation.models.loading import generation_config, load_tokenizer
 from curation.models.pointer import OutsideModel, bind_model
 from curation.models.template import ChatTemplate
 from curation.progress import SILENT, Progress
+from curation.registry import FORMATS, lookup
 from curation.sources.dataset import Dataset
+from curation.sources.files import Records
 from curation.sources.intake import Intake
 from rlhf.training import preflight
 from rlhf.training.encoding import Encodings, for_dpo, for_sft
 from rlhf.training.preflight import Findings
 
+PAIRS = ("hh", "preference")
+"""Formats whose records are pairs of answers; they could be read as chats with the better one, too."""
 LEARNED, GIVEN = "bold green", "dim"
 """Styles of what is learned and what is only read."""
 
@@ -171,9 +175,10 @@ def look(
 
 
 def _read(entry: Dataset, said: list[str], progress: Progress) -> tuple[str, list[Any], Counter[str]]:
-    """(what the records make, the rows, malformed records by reason): chats where the format can make them."""
+    """(what the records make, the rows, malformed records by reason): what the format is made for comes first."""
     first: UserError | None = None
-    for makes in [m for m in get_args(Makes) if m in entry.format.makes]:
+    order: list[Makes] = ["preferences", "conversations"] if _holds_pairs(entry) else ["conversations", "preferences"]
+    for makes in [m for m in order if m in entry.format.makes]:
         intake = Intake([entry], makes, warn=said.append, progress=progress)
         try:
             rows = [row for _, batch in intake.rows() for row in batch]
@@ -188,6 +193,18 @@ def _read(entry: Dataset, said: list[str], progress: Progress) -> tuple[str, lis
         return makes, rows, malformed
     assert first is not None  # every format makes something
     raise first
+
+
+def _holds_pairs(entry: Dataset) -> bool:
+    """Whether a record is a pair of answers, by the format's name or by the first record."""
+    if entry.format.op != "auto":
+        return entry.format.op in PAIRS
+    records = (r for file in entry.files()[:1] for r in Records(file.path))
+    try:
+        first = next((r for r in records if isinstance(r, Mapping)), {})
+    except UserError:  # said better where the file is read
+        return False
+    return any(lookup(FORMATS, name).recognizes(first) for name in PAIRS)
 
 
 def show(found: Inspection, console: Console, rows: int) -> None:

@@ -1,0 +1,181 @@
+"""A run that was killed goes on from its last whole checkpoint, and ends in the bytes of a run that was not."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from small_runs import Make, chat, model_ref, pair, publish, room
+from transformers import TrainerControl, TrainerState, TrainingArguments
+
+from curation.artifact import Policy, RewardModel
+from rlhf.recipe.identity import artifact_digest
+from rlhf.recipe.step import Done, Room
+from rlhf.steps.dpo import Dpo
+from rlhf.steps.reward import Reward
+from rlhf.steps.sft import Sft
+from rlhf.training.checkpoints import MARK, Checkpoints, newest
+
+KILL_AT, SAVE_STEPS = 7, 2
+TRAINING = {"save_steps": SAVE_STEPS, "per_device_train_batch_size": 2}
+
+
+def digest(step: Any, own: Room) -> str:
+    return artifact_digest(RewardModel if step.step == "reward" else Policy, own.out)
+
+
+def test_killed_and_resumed_is_never_killed(micro_copy: Path, rows_ref: Make, tmp_path: Path) -> None:
+    """5 steps an epoch, two epochs, in micro-batches of 2, killed at step 7: the checkpoint of step 6 is mid-epoch."""
+    chats, pairs = rows_ref([chat(i) for i in range(20)]), rows_ref([pair(i) for i in range(20)])
+    common: dict[str, Any] = {
+        "policy": model_ref(micro_copy),
+        "lora_r": 4,
+        "learning_rate": 1e-3,
+        "num_train_epochs": 2,
+        "global_batch_size": 4,
+        "lora_dropout": 0.1,
+    }
+    first = room(tmp_path / "first")
+    parent = Sft(data=chats, policy=model_ref(micro_copy), lora_r=4, max_steps=2, learning_rate=1e-3)
+    parent.run(first)
+    below = publish(parent, first.out, micro_copy)
+    going_on = {k: v for k, v in common.items() if "lora" not in k}
+    steps = {
+        "sft": Sft(data=chats, **common),
+        "reward": Reward(data=pairs, disable_dropout=False, **common),
+        "dpo": Dpo(data=pairs, disable_dropout=False, precompute_ref_log_probs=False, **common),
+        "dpo, precomputed": Dpo(data=pairs, **common),
+        "dpo, continued": Dpo(data=pairs, adapter="continue", **{**going_on, "policy": model_ref(below)}),
+        "sft, all weights": Sft(data=chats, tune="full", **going_on),
+    }
+    jobs = tmp_path / "jobs"
+    jobs.write_bytes(pickle.dumps([(s, str(tmp_path / "killed" / n), TRAINING) for n, s in steps.items()]))
+    script = Path(__file__).with_name("killed_runs.py")
+    out = subprocess.run(
+        [sys.executable, str(script), str(jobs), str(KILL_AT)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
+    )
+    assert [int(line) for line in out.stdout.split()] == [signal.SIGKILL] * len(steps), out.stderr[-2000:]
+
+    for name, step in steps.items():
+        killed = tmp_path / "killed" / name
+        left = newest(killed / "work")
+        assert left is not None
+        assert left.name == f"checkpoint-{KILL_AT - 1}", name
+        heard: list[str] = []
+        resumed = room(killed, **TRAINING)
+        resumed.progress = SimpleNamespace(bar=resumed.progress.bar, say=heard.append)  # type: ignore[assignment]
+        again = step.run(resumed)
+        assert f"going on from step {KILL_AT - 1}" in heard, name
+        clean = room(tmp_path / "clean" / name, **TRAINING)
+        whole = step.run(clean)
+        assert digest(step, resumed) == digest(step, clean), name
+        assert isinstance(again, Done)
+        assert isinstance(whole, Done)
+        assert again.curves["loss"] == whole.curves["loss"], name
+        assert again.metrics == whole.metrics, name
+
+
+def checkpoint(folder: Path, step: int, *, whole: bool = True) -> Path:
+    path = folder / f"checkpoint-{step}"
+    path.mkdir(parents=True)
+    (path / "trainer_state.json").write_text("{}")
+    if whole:
+        (path / MARK).touch()
+    return path
+
+
+def test_a_checkpoint_that_a_kill_cut_in_half_is_not_read(tmp_path: Path) -> None:
+    assert newest(tmp_path) is None
+    checkpoint(tmp_path, 9)
+    last = checkpoint(tmp_path, 20)
+    half = checkpoint(tmp_path, 30, whole=False)
+    assert newest(tmp_path) == last  # 20 comes after 9 though "20" sorts before "9"
+    assert not half.exists()
+
+
+@pytest.mark.parametrize("torn", ["adapter_model.safetensors", "optimizer.pt", "trainer_state.json"])
+def test_a_run_goes_on_past_a_half_checkpoint(micro_copy: Path, rows_ref: Make, tmp_path: Path, torn: str) -> None:
+    step = Sft(
+        data=rows_ref([chat(i) for i in range(16)]),
+        policy=model_ref(micro_copy),
+        lora_r=4,
+        learning_rate=1e-3,
+        global_batch_size=4,
+    )
+    own = room(tmp_path / "room", save_steps=1)
+    step.run(own)
+    clean = digest(step, own)
+    kept = sorted(p.name for p in own.work.iterdir())
+    assert kept == ["checkpoint-2", "checkpoint-3"]  # none after the last step, and never more than two
+    file = own.work / "checkpoint-3" / torn
+    file.write_bytes(file.read_bytes()[:50])
+    (own.work / "checkpoint-3" / MARK).unlink()
+    shutil.rmtree(own.out)
+    own.out.mkdir()
+    step.run(own)
+    assert digest(step, own) == clean
+
+
+def test_checkpoints_come_by_time_or_by_steps_and_are_marked_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("rlhf.training.checkpoints.time.monotonic", lambda: now[0])
+    args = TrainingArguments(output_dir=str(tmp_path), use_cpu=True, report_to="none")
+
+    def saves(callback: Checkpoints, step: int, steps: int = 100) -> bool:
+        state = TrainerState(global_step=step, max_steps=steps, is_world_process_zero=True)
+        return bool(callback.on_step_end(args, state, TrainerControl()).should_save)
+
+    timed = Checkpoints(None)
+    assert not saves(timed, 1)
+    now[0] = 31.0
+    assert saves(timed, 2)
+    checkpoint(tmp_path, 2, whole=False)
+    timed.on_save(args, TrainerState(global_step=2, is_world_process_zero=True), TrainerControl())
+    assert (tmp_path / "checkpoint-2" / MARK).exists()
+    assert not saves(timed, 3)  # the clock starts anew
+    now[0] = 1000.0
+    assert not saves(timed, 100)  # the result itself is written now
+
+    counted = Checkpoints(10)
+    assert [saves(counted, n) for n in (9, 10, 11, 100)] == [False, True, False, False]
+
+
+def test_no_checkpoint_is_a_pickle_that_runs_code(micro_copy: Path, rows_ref: Make, tmp_path: Path) -> None:
+    """Everything in a checkpoint loads with torch's `weights_only`, or is JSON or safetensors; but for one file that is
+    never read."""
+    import torch
+    from transformers.trainer_pt_utils import safe_globals
+
+    step = Sft(data=rows_ref([chat(i) for i in range(8)]), policy=model_ref(micro_copy), lora_r=2, global_batch_size=4)
+    own = room(tmp_path / "room", save_steps=1)
+    step.run(own)
+    folder = newest(own.work)
+    assert folder is not None
+    for path in folder.iterdir():
+        if path.suffix == ".json":
+            json.loads(path.read_text())
+        elif path.suffix in (".pt", ".pth"):
+            with safe_globals():
+                torch.load(path, weights_only=True)
+        else:
+            assert (
+                path.suffix == ".safetensors"
+                or path.name in (MARK, "training_args.bin")
+                or "tok" in path.name
+                or (path.suffix in (".jinja", ".md"))
+            ), path
