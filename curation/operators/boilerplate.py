@@ -63,7 +63,7 @@ REFUSALS: dict[str, tuple[str, ...]] = {
         r"\btôi không thể (?:giúp bạn|hỗ trợ bạn|cung cấp)\b",
     ),
 }
-"""Language -> patterns of refusals, over the beginning of an answer in lower case."""
+"""Language -> patterns of refusals, in lower case, for the beginning of an answer."""
 
 SELF_REFERENCES: dict[str, tuple[str, ...]] = {
     "en": (
@@ -97,7 +97,7 @@ SELF_REFERENCES: dict[str, tuple[str, ...]] = {
 def _any_of(patterns: dict[str, tuple[str, ...]]) -> str:
     # Word boundaries of ASCII: Unicode's make the search many times slower on text that is not English.
     every = "|".join(f"(?:{p})" for of_language in patterns.values() for p in of_language)
-    return every.replace(r"\b", r"(?-u:\b)")
+    return "(?i)" + every.replace(r"\b", r"(?-u:\b)").replace("'", "['’]")
 
 
 REFUSAL = _any_of(REFUSALS)
@@ -119,7 +119,7 @@ class Boilerplate(Filter):
         import polars as pl
 
         message = pl.element().struct
-        text = message.field("content").str.replace_all("’", "'", literal=True).str.to_lowercase()
+        text = message.field("content")
         answer = message.field("role") == "assistant"
         refuses = answer & text.str.head(self.refusal_within).str.contains(REFUSAL)
         itself = answer & text.str.contains(SELF_REFERENCE)

@@ -6,7 +6,7 @@ with one key the one with the smallest (id, origin) stays, so the survivor does 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from curation.operator import Selector
 
@@ -35,11 +35,12 @@ class ExactDedup(Selector):
 
         chats = [c for c in ("messages", "prompt", "answers", "chosen", "rejected") if c in frame.columns]
         rest = [c for c in ("tools", "label", "verdict") if c in frame.columns]
-        said = pl.concat_str([netstring(squeezed_chat(c)) for c in chats])
+        texts = frame.select(*(squeezed_chat(c).alias(c) for c in chats), *(pl.col(c).cast(pl.String) for c in rest))
         if self.ignore_case:
-            said = said.str.to_lowercase()
-        text = pl.concat_str(said, *(netstring(pl.col(c).cast(pl.String)) for c in rest))
-        return frame.select(text.alias("text")).select(pl.col("text").nchash.xxh3_64().alias("key"))  # type: ignore[attr-defined]
+            texts = texts.with_columns(pl.col(chats).str.to_lowercase())
+        said: Any = pl.col("said")
+        framed = texts.select(pl.concat_str([netstring(pl.col(c)) for c in texts.columns]).alias("said"))
+        return framed.select(said.nchash.xxh3_64().alias("key"))
 
     def choose(self, table: pl.DataFrame) -> pl.Series:
         import polars as pl

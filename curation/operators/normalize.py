@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from curation.operator import Mapper
+from curation.operators.text import composed
 
 if TYPE_CHECKING:
     import polars as pl
@@ -25,7 +26,7 @@ _STEPS = (
     (r"\n{3,}", "\n\n"),
 )
 _MAY_CHANGE = r"[^\x20-\x7E\n\t]|[ \t]\n|\n{3}|^\s|\s$"
-"""Texts without a match are as they should be already; most English ones are, and composing Unicode is slow."""
+"""Texts without a match are as they should be already; most English ones are."""
 
 
 class Normalize(Mapper):
@@ -50,7 +51,7 @@ def tidy(texts: pl.Series) -> pl.Series:
     changed = texts.gather(places)
     for pattern, by in _STEPS:
         changed = changed.str.replace_all(pattern, by)
-    changed = changed.str.normalize("NFC").str.strip_chars()
+    changed = composed(changed).str.strip_chars()
     return texts.clone().scatter(places, changed)
 
 

@@ -22,6 +22,13 @@ _REST = rf"[[\p{{L}}\p{{M}}\p{{N}}_]--[{_SINGLE}]]"
 WORD = rf"[{_SINGLE}&&[\p{{L}}\p{{N}}]]|{_FIRST}{_REST}*(?:['’.]{_REST}+|,\p{{Nd}}+)*"
 """One word, in the syntax of Rust's regex crate."""
 
+_MAY_COMPOSE = (
+    r"[\p{M}\u{340}-\u{387}\u{958}-\u{95F}\u{9DC}-\u{9DF}\u{A33}-\u{A5E}\u{B5C}\u{B5D}\u{F43}-\u{F69}\u{1100}-\u{11FF}"
+    r"\u{1F00}-\u{1FFF}\u{2000}\u{2001}\u{2126}\u{212A}\u{212B}\u{2329}\u{232A}\u{2ADC}\u{F900}-\u{FAFF}"
+    r"\u{FB1D}-\u{FB4F}\u{1D15E}-\u{1D1C0}\u{2F800}-\u{2FA1D}]"
+)
+"""Every character that composing Unicode could touch, and some more. A text without one is composed already."""
+
 
 def contents(of: Of = "chat") -> pl.Expr:
     """The texts of a conversation: a list of one (`last`: the last message, whoever wrote it) or of all messages."""
@@ -60,9 +67,20 @@ def count_words(texts: Sequence[str]) -> list[int]:
     return pl.Series("text", texts, dtype=pl.String).str.count_matches(WORD).to_list()
 
 
+def composed(texts: pl.Series) -> pl.Series:
+    """The texts in NFC. Composing is slow, so only those that may need it go through it."""
+    places = texts.str.contains(_MAY_COMPOSE).arg_true()
+    if not len(places):
+        return texts
+    return texts.clone().scatter(places, texts.gather(places).str.normalize("NFC"))
+
+
 def squeezed(text: pl.Expr) -> pl.Expr:
     """NFC, every run of white space one space, none at the ends: for comparing texts by what they say."""
-    return text.str.normalize("NFC").str.replace_all(r"\s+", " ").str.strip_chars()
+    import polars as pl
+
+    one_space = text.str.replace_all(r"[^\S ]\s*| \s+", " ").str.strip_chars()  # leaves single spaces alone
+    return one_space.map_batches(composed, return_dtype=pl.String, is_elementwise=True)
 
 
 def squeezed_chat(column: str) -> pl.Expr:
@@ -72,8 +90,8 @@ def squeezed_chat(column: str) -> pl.Expr:
     from curation.frame import netstring
 
     message = pl.element().struct
-    fields = [squeezed(message.field("content")), message.field("extra")]
-    if column != "answers":
-        fields.insert(0, message.field("role"))
-    framed = pl.concat_str([netstring(f) for f in fields])
-    return pl.col(column).list.eval(framed).list.join("").fill_null("")
+    names = ["content", "extra"] if column == "answers" else ["role", "content", "extra"]
+    # In two steps: within one, what netstring() names twice would be computed twice.
+    tidy = pl.struct(squeezed(message.field(n)).alias(n) if n == "content" else message.field(n) for n in names)
+    framed = pl.concat_str([netstring(message.field(n)) for n in names])
+    return pl.col(column).list.eval(tidy).list.eval(framed).list.join("").fill_null("")

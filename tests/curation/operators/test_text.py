@@ -14,7 +14,7 @@ from curation.conversation import Candidates, Conversation, Message, Preference
 from curation.frame import to_frame
 from curation.operators.brevity import Brevity
 from curation.operators.normalize import Normalize, tidy
-from curation.operators.text import count_words
+from curation.operators.text import composed, count_words, squeezed
 from curation.operators.words import Words
 
 
@@ -138,3 +138,23 @@ def test_brevity_puts_finished_first_and_short_next(a: int, b: int) -> None:
     assert score(a, True) > score(b, False) + 1  # far below
     for finished in (True, False):
         assert (score(a, finished) > score(b, finished)) == (a < b)
+
+
+def test_composing_skips_no_text_that_it_would_change() -> None:
+    """By the Unicode database that Python carries: each character alone, after a letter, and every second half."""
+    import sys
+
+    points = [chr(i) for i in range(sys.maxunicode + 1) if not 0xD800 <= i < 0xE000]
+    decomposed = {c: unicodedata.normalize("NFD", c) for c in points}
+    texts = [d for c, d in decomposed.items() if d != c] + [c for c in points if unicodedata.combining(c)]
+    texts += [c for c in points if unicodedata.normalize("NFC", c) != c]
+    series = pl.Series(texts)
+    assert composed(series).to_list() == [unicodedata.normalize("NFC", t) for t in texts]
+    assert len(texts) > 10_000
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(NASTY, min_size=1, max_size=20))
+def test_squeezed_texts_have_single_spaces_alone(texts: list[str]) -> None:
+    found = pl.DataFrame({"t": texts}, schema={"t": pl.String}).select(squeezed(pl.col("t")))["t"]
+    assert found.to_list() == [unicodedata.normalize("NFC", " ".join(t.split())) for t in texts]
