@@ -20,6 +20,9 @@ from rlhf.report.verdicts import Accuracy, Comparison, Figure, accuracies, compa
 from rlhf.report.verdicts import figures as policy_figures
 from rlhf.report.waterfall import Waterfall, waterfalls
 
+_CHANGES = {"finished": "finished answers", "words": "words", "repetition": "repetition", "perplexity": "perplexity"}
+"""Figures that stand in the headline -> how they are called there."""
+
 
 class Verdict:
     """An evaluation on the page."""
@@ -35,6 +38,15 @@ class Verdict:
         self.policies: list[str] = policies(metrics, self.baseline)
         self.figures: list[Figure] = policy_figures(metrics)
         self.require = settings.get("require")
+
+    def changes(self, policy: str) -> list[str]:
+        """`finished answers 3% → 58%`: what happened to the figures that a win rate may hide."""
+        return [
+            f"{said} {f.cells[self.baseline]} → {f.cells[policy]}"
+            for name, said in _CHANGES.items()
+            for f in self.figures
+            if f.name == name and self.baseline in f.cells and policy in f.cells
+        ]
 
     @property
     def first(self) -> list[Comparison]:
