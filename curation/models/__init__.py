@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from curation.models.rewards import LoadedReward, chat_ids, load_reward, rewards_of
     from curation.models.saving import save_model, save_tokenizer
     from curation.models.scoring import Scored, answer_ids, log_probs
+    from curation.models.talking import Talk
     from curation.models.template import ChatTemplate, Refused
 
 _LATE = {
@@ -40,6 +41,7 @@ _LATE = {
     "Refused": "template",
     "Request": "generation",
     "Scored": "scoring",
+    "Talk": "talking",
     "answer_ids": "scoring",
     "ask": "generation",
     "chat_ids": "rewards",
@@ -77,6 +79,7 @@ __all__ = [
     "Request",
     "Sampling",
     "Scored",
+    "Talk",
     "answer_ids",
     "ask",
     "bind_model",

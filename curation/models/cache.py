@@ -56,6 +56,12 @@ class RoomyLayer(DynamicLayer):
     def get_seq_length(self) -> int:
         return self._length
 
+    def keep(self, length: int) -> None:
+        """Forgets all tokens of every row but the first `length`."""
+        self._length = length
+        if self.is_initialized:
+            self._show(len(self.keys))
+
     def spread(self, rows: Tensor, capacity: int) -> RoomyLayer:
         """A new layer whose row i holds what row `rows[i]` of this one does, with room for `capacity` tokens."""
         new = RoomyLayer(capacity)

@@ -147,20 +147,40 @@ def _common_prefix(prompts: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     return first[:shared] if shared >= _WORTH_SHARING and first != last else ()
 
 
+class NextToken:
+    """Asks a model what comes next, whatever its class calls things."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.model: Any = loaded.model
+        self.inner = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+        takes = inspect.signature(self.inner.forward).parameters
+        self._last_only = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
+        self._cache_name = "cache" if "cache" in takes else "past_key_values"
+
+    def __call__(self, ids_BT: Tensor, positions_BT: Tensor, cache: Cache, mask_BT: Tensor | None = None) -> Tensor:
+        """(rows, vocabulary) float32 logits after the last of these tokens; their keys and values go into the cache."""
+        out = self.model(
+            input_ids=ids_BT,
+            attention_mask=mask_BT,
+            position_ids=positions_BT,
+            use_cache=True,
+            **{self._cache_name: cache},
+            **self._last_only,
+        )
+        logits: Tensor = out.logits[:, -1].float()
+        return logits
+
+
 class _Writer:
     """Writes the answers of one batch after another."""
 
     def __init__(self, loaded: Loaded, how: Sampling, prefix: tuple[int, ...]) -> None:
         self.loaded, self.how, self.prefix = loaded, how, prefix
         self.device = loaded.device
-        self.model: Any = loaded.model
-        inner = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
-        self.inner = inner
-        if not sees_everything(inner):
+        self.next_token = NextToken(loaded)
+        self.inner = self.next_token.inner
+        if not sees_everything(self.inner):
             self.prefix = ()  # padding would lie between the shared beginning and the rest, inside of the window
-        takes = inspect.signature(inner.forward).parameters
-        self.last_only = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
-        self.cache_name = "cache" if "cache" in takes else "past_key_values"
         self.stops = torch.tensor(sorted(loaded.template.ends), device=self.device)
         self.prefix_cache: Cache | None = None
         self.tokens, self.seconds = 0, 0.0
@@ -200,10 +220,10 @@ class _Writer:
                 cache.batch_select_indices(keep)
                 rows_B, next_B, mask_BT, position_B1 = rows_B[keep], next_B[keep], mask_BT[keep], position_B1[keep]
             mask_BT = torch.cat([mask_BT, mask_BT.new_ones(running, 1)], 1)
-            logits_BV = self._forward(next_B[:, None], mask_BT, position_B1, cache)
+            logits_BV = self.next_token(next_B[:, None], position_B1, cache, mask_BT)
             position_B1 = position_B1 + 1
         self.seconds += time.perf_counter() - began
-        return [self._completion(tokens, end) for tokens, end in zip(written, finished, strict=True)]
+        return [completion(self.loaded, tokens, end) for tokens, end in zip(written, finished, strict=True)]
 
     def _read(self, prompts: Sequence[tuple[int, ...]], capacity: int) -> tuple[Tensor, Cache, Tensor]:
         """Reads the prompts, equal ones once: (logits of the first token, cache, attention mask), a row a prompt."""
@@ -221,7 +241,7 @@ class _Writer:
         ids_UT, mask_UT = ids_UT.to(self.device), mask_UT.to(self.device)
         positions_UT = (mask_UT.cumsum(1) - 1).clamp(min=0)[:, shared:]
         cache = self._begin(len(distinct), capacity)
-        logits_UV = self._forward(ids_UT, mask_UT, positions_UT, cache)
+        logits_UV = self.next_token(ids_UT, positions_UT, cache, mask_UT)
         if len(distinct) == len(prompts):
             return logits_UV, cache, mask_UT
         rows = torch.tensor([place[prompt] for prompt in prompts], device=self.device)
@@ -234,22 +254,12 @@ class _Writer:
             self.prefix_cache = new_cache(self.inner, len(self.prefix))
             ids_1T = torch.tensor([self.prefix], device=self.device)
             positions_1T = torch.arange(len(self.prefix), device=self.device)[None]
-            self._forward(ids_1T, torch.ones_like(ids_1T), positions_1T, self.prefix_cache)
+            self.next_token(ids_1T, positions_1T, self.prefix_cache)
         return spread(self.prefix_cache, torch.zeros(rows, dtype=torch.long, device=self.device), capacity)
 
-    def _forward(self, ids_BT: Tensor, mask_BT: Tensor, positions_BT: Tensor, cache: Cache) -> Tensor:
-        out = self.model(
-            input_ids=ids_BT,
-            attention_mask=mask_BT,
-            position_ids=positions_BT,
-            use_cache=True,
-            **{self.cache_name: cache},
-            **self.last_only,
-        )
-        logits: Tensor = out.logits[:, -1].float()
-        return logits
 
-    def _completion(self, tokens: list[int], finished: bool) -> Completion:
-        text = self.loaded.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        # A cut may fall inside a character, whose first bytes then decode to U+FFFD.
-        return Completion(text if finished else text.rstrip("\ufffd"), tuple(tokens), finished)
+def completion(loaded: Loaded, tokens: Sequence[int], finished: bool) -> Completion:
+    """The answer that these tokens (without an end token) are."""
+    text = loaded.tokenizer.decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    # A cut may fall inside a character, whose first bytes then decode to U+FFFD.
+    return Completion(text if finished else text.rstrip("\ufffd"), tuple(tokens), finished)
