@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     import polars as pl
 
 _CANNOT = r"(?:can't|cannot|can not|won't|will not|am unable to|am not able to|'m unable to|'m not able to)"
+_WHAT = r"(?:that|this|such|any|your|content|information|instructions|assistance|guidance)"
 _DO = (
-    r"(?:help (?:you|with)|assist (?:you|with|in)|provide|fulfil|fulfill|comply|generate"
-    r"|create (?:that|this|such|content)|answer (?:that|this|your)|do that|engage in"
-    r"|(?:support|discuss) (?:that|this|such))"
+    r"(?:help (?:you|with)|assist (?:you|with|in)|provide you|comply|do that|engage in"
+    rf"|(?:provide|fulfil|fulfill|complete|generate|create|answer|support|discuss) {_WHAT})"
 )
 
 REFUSALS: dict[str, tuple[str, ...]] = {

@@ -14,7 +14,10 @@ REFUSED: dict[str, list[tuple[str, str]]] = {
     "en": [
         ("I'm sorry, but I can’t assist with that request.", "I'm sorry I can't attend your party on Friday."),
         ("I apologize, but I am unable to fulfill this request.", "I apologize for the delay; the parcel left today."),
-        ("Unfortunately I cannot provide that information.", "I can't help but smile when it rains."),
+        (
+            "Unfortunately I cannot provide that information.",
+            "I cannot provide a definitive answer, for it depends on the moss.",
+        ),
         ("I must respectfully decline to write this.", "Prices must decline before people buy."),
         ("That goes against my guidelines.", "That goes against the grain of the wood."),
     ],
@@ -107,9 +110,16 @@ def test_self_references(language: str) -> None:
 
 
 def test_a_refusal_counts_only_where_an_answer_begins() -> None:
-    late = "You could write to the landlord. " * 6 + "If he says that I cannot provide a room, go on."
+    late = "You could write to the landlord. " * 6 + "If he says that I cannot provide that, go on."
     assert reason(late) is None
     assert reason(late, refusal_within=400) == "refusal"
+
+
+@pytest.mark.parametrize(
+    "answer", ["I can't help but smile.", "I can't complete a marathon yet.", "I won't support him."]
+)
+def test_what_people_cannot_do_is_no_refusal(answer: str) -> None:
+    assert reason(answer) is None
 
 
 def test_any_answer_of_a_chat_counts_and_no_question_does() -> None:
