@@ -276,7 +276,12 @@ def separate_pad(tokenizer: PreTrainedTokenizerBase, ends: Collection[int]) -> i
     Sequence classifiers read the last token that is not padding: with pad = eos they would never see the end token.
     Where else in a chat the token occurs does not matter.
     """
-    candidates = [tokenizer.pad_token_id, tokenizer.unk_token_id, *special_tokens(tokenizer), *range(len(ends) + 1)]
+    candidates: list[int | None] = [
+        tokenizer.pad_token_id,
+        tokenizer.unk_token_id,
+        *special_tokens(tokenizer),
+        *range(len(ends) + 1),
+    ]
     return next(i for i in candidates if i is not None and i not in ends)
 
 

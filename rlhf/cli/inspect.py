@@ -22,7 +22,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", metavar="NAME", help="format of the file (default: told by its first records)")
     parser.add_argument("--rows", type=int, default=3, metavar="N", help="rows to show (default: 3)")
     parser.add_argument(
-        "--max-length", type=_length, default=1024, metavar="N", help="tokens after which a row is cut; none for no bound"
+        "--max-length",
+        type=_length,
+        default=1024,
+        metavar="N",
+        help="tokens after which a row is cut; none for no bound",
     )
     parser.add_argument("--all-tokens", action="store_true", help="as with `assistant_only_loss: false`")
     parser.add_argument("--chat-template", metavar="FILE", help="a template in place of the model's own")
