@@ -1,0 +1,74 @@
+"""`rlhf chat` as people and scripts use it: lines in, answers out."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from curation.conversation import Conversation, Message
+from curation.models import Sampling, ask, generate, load_policy
+from rlhf.cli import main
+
+GREEDY = ["--temperature", "0", "--max-completion-length", "16"]
+
+
+def say(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("".join(line + "\n" for line in lines)))
+
+
+def wanted(folder: Path, *messages: Message) -> str:
+    loaded = load_policy(folder)
+    requests, _ = ask(loaded, [Conversation(messages=messages)])
+    return generate(loaded, requests, Sampling(temperature=0, max_completion_length=16))[0].text
+
+
+def test_lines_are_answered_in_one_chat_until_a_new_one(
+    micro: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say(monkeypatch, "How do I open the door?", "", "What?", "/new", "What?")
+    assert main(["chat", str(micro), *GREEDY, "--json"]) == 0
+    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    first = Message("user", "How do I open the door?")
+    assert said[0]["answer"] == wanted(micro, first)
+    second = wanted(micro, first, Message("assistant", said[0]["answer"]), Message("user", "What?"))
+    assert said[1]["answer"] == second
+    assert said[2]["answer"] == wanted(micro, Message("user", "What?"))
+    assert [s["prompt"] for s in said] == [first.content, "What?", "What?"]
+
+
+def test_an_answer_that_was_cut_says_so(
+    micro: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say(monkeypatch, "How do I open the door?")
+    assert main(["chat", str(micro), "--temperature", "0", "--max-completion-length", "3"]) == 0
+    assert capsys.readouterr().out.endswith(" [...]\n")
+
+
+def test_a_system_prompt_is_told_first(
+    micro: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say(monkeypatch, "What?")
+    assert main(["chat", str(micro), *GREEDY, "--system", "Fold the map."]) == 0
+    said = capsys.readouterr().out.removesuffix("\n").removesuffix(" [...]")
+    assert said == wanted(micro, Message("system", "Fold the map."), Message("user", "What?"))
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["chat", "{tmp}"], 1, "no config.json"),
+        (["chat", "nowhere.gguf"], 1, "there is no nowhere.gguf"),
+        (["chat", "no_such_recipe"], 2, "no_such_recipe"),
+        (["chat", "{micro}", "--top-p", "2"], 2, "--top-p: Input should be less than or equal to 1"),
+        (["chat", "smoke", "chats", "--store", "{tmp}"], 2, "'chats' of smoke makes no policy"),
+        (["chat", "smoke", "sft", "--store", "{tmp}"], 1, "rlhf run smoke --until sft"),
+    ],
+)
+def test_what_cannot_be_talked_to(
+    words: list[str], code: int, said: str, micro: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([word.format(tmp=tmp_path, micro=micro) for word in words]) == code
+    assert said in capsys.readouterr().err
