@@ -1,7 +1,7 @@
 """Every command that README, CONTRIBUTING and docs/ show is one that works.
 
 The commands of a page run in its order, in one folder. There `quickstart` is a file that holds the smoke recipe, which
-has steps of the same names and takes a minute instead of six; the real one is run by `tests/recipes/test_quickstart.py`.
+has steps of the same names and takes a minute instead of six; `tests/recipes/test_quickstart.py` runs the real one.
 """
 
 from __future__ import annotations
