@@ -2,8 +2,8 @@
 
     python benchmarks/generation.py [MODEL] [--dtype float32] [--prompts 64] [--new 48] [--batch 32] [--threads N]
 
-MODEL is a folder or a .gguf file; without it SmolLM2-135M-Instruct, as `make venv` installs it. Answers end at end tokens
-as usual. On a machine that does other work besides, look at the CPU seconds.
+MODEL is a folder or a .gguf file; without it SmolLM2-135M-Instruct, as `make venv` installs it. Answers end at end
+tokens as usual. On a machine that does other work besides, look at the CPU seconds.
 """
 
 from __future__ import annotations
