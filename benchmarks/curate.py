@@ -4,6 +4,9 @@
 
 The chats: 1 to 30 exchanges, words drawn by Zipf's law from made-up vocabularies in Latin, Cyrillic and Chinese
 letters, 10% exact duplicates, 4% refusals, 3% with HTML and no-break spaces, 2% with roles out of order, 2% tiny.
+
+On two cores of an AMD EPYC that other jobs shared, 200,000 chats with 560 MB of text: 34 CPU seconds, 50 by the clock,
+565 MB of own memory (most of it while the kept rows are sorted).
 """
 
 from __future__ import annotations

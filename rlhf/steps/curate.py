@@ -118,7 +118,7 @@ def _metrics(ledger: Ledger, kept: int, room: Room) -> dict[str, Any]:
 
 
 def _examples(curated: Curated) -> list[dict[str, Any]]:
-    """One dropped row for each reason, the first by id."""
+    """One dropped row for each reason, the first by id, in the order of the operators."""
     from curation.frame import to_rows
 
     found: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
@@ -128,7 +128,8 @@ def _examples(curated: Curated) -> list[dict[str, Any]]:
             text = _text(row)
             if (by, reason) not in found or row.id < found[by, reason][0]:
                 found[by, reason] = (row.id, {"dropped by": by, "reason": reason, "text": text})
-    return [example for _, example in found.values()][:_EXAMPLES]
+    order = [(entry.operator, word) for entry in curated.ledger.entries for word in entry.dropped]
+    return [found[key][1] for key in dict.fromkeys(order)][:_EXAMPLES]
 
 
 def _text(row: Any) -> str:
