@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from curation.artifact import Evaluation, Kind, Policy, Ref, Release
@@ -30,13 +31,17 @@ class Export(Step):
         return Release
 
     def run(self, room: Room) -> Done:
+        from curation.models import numerics_class, set_threads
         from curation.models.saving import copy_tokenizer
+        from rlhf.evaluation.ancestry import ancestors
         from rlhf.export.adapters import copy_adapters
         from rlhf.export.card import card, licenses
         from rlhf.export.merging import merge
 
+        set_threads(room.profile.training.threads)
         policy = self.policy.folder
-        base = _base_name(room)
+        behind = ancestors([self.policy.digest], room.inputs)
+        base = _base_name(behind)
         adapters = copy_adapters(policy, room.out, base)
         copy_tokenizer(policy, room.out / "tokenizer")
         merged = self.merged or not adapters
@@ -45,17 +50,18 @@ class Export(Step):
             with room.progress.bar("merge", total=1, unit="models") as bar:
                 metrics = merge(policy, room.out / "merged", self.dtype)
                 bar.advance()
-        (room.out / "README.md").write_text(card(room.inputs, base, adapters, merged), encoding="utf-8")
-        if "unknown" in licenses(room.inputs):
+        text = card(room.inputs, base, adapters, merged, name=self.policy.step, behind=behind)
+        (room.out / "README.md").write_text(text, encoding="utf-8")
+        if "unknown" in licenses(behind):
             room.warn("a data set behind this release has no licence in the recipe: add `license:` to its entry")
-        return Done(metrics=metrics)
+        return Done(metrics=metrics, numerics=numerics_class(self.dtype))
 
 
-def _base_name(room: Room) -> str:
-    """The name of the base as the recipe has it; empty for a model that was made from scratch."""
-    from rlhf.export.card import shown_name
+def _base_name(behind: Mapping[str, Mapping[str, Any]]) -> str:
+    """What people call the base; empty for a model that was made from scratch."""
+    from rlhf.export.card import base_name
 
-    for manifest in room.inputs.values():
+    for manifest in behind.values():
         if manifest["step"] == "base":
-            return shown_name(manifest["sources"].get("model_name_or_path", ""))
+            return base_name(manifest["sources"].get("model_name_or_path", ""))
     return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,15 @@ from peft.tuners.lora import LoraModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from curation.artifact import Policy, Ref
+from curation.artifact import Policy, Ref, Release
 from curation.errors import UserError
 from curation.models.lineage import Lineage
 from curation.models.saving import copy_tokenizer
 from rlhf.export.adapters import copy_adapters
-from rlhf.export.card import card, licenses, shown_name
+from rlhf.export.card import base_name, card, licenses, shown_name
 from rlhf.export.merging import merge
-from rlhf.recipe.profile import Profile
+from rlhf.recipe.identity import artifact_digest
+from rlhf.recipe.profile import Profile, Training
 from rlhf.recipe.step import Room
 from rlhf.steps.export import Export
 
@@ -108,70 +110,206 @@ def test_exported_adapters_load_one_after_the_other(stacked: Path, micro_copy: P
     assert config["base_model_name_or_path"] == "some/base"
 
 
-def manifests(decided_by: str = "brevity", license_: str | None = "apache-2.0") -> dict[str, dict[str, Any]]:
-    made = {"kind": "preferences", "digest": "d" * 64, "rows": 63}
+def manifest(step: str, kind: str, digest: str, *inputs: str, **more: Any) -> dict[str, Any]:
     return {
-        "chats": {
-            "step": "ingest",
-            "settings": {"datasets": [{"path": "0" * 64, "license": license_}]},
-            "sources": {"datasets.0.path": "/home/ann/secret/chats.jsonl"},
-            "output": {**made, "kind": "conversations"},
-        },
-        "base": {
-            "step": "base",
-            "settings": {},
-            "sources": {"model_name_or_path": "org/model"},
-            "output": {**made, "kind": "policy"},
-        },
-        "pairs": {"step": "compare", "settings": {}, "output": made, "decided_by": decided_by},
-        "dpo": {
-            "step": "dpo",
-            "settings": {"beta": 0.1, "learning_rate": 5e-4},
-            "output": {**made, "kind": "policy"},
-            "warnings": ["8 optimizer steps are few"],
-        },
-        "report": {
-            "step": "evaluate",
-            "settings": {},
-            "output": {**made, "kind": "evaluation"},
-            "metrics": {"dpo": {"brevity": {"win_rate": {"mean": 0.77, "low": 0.7, "high": 0.83}, "n": 64}}},
-        },
+        "step": step,
+        "settings": more.pop("settings", {}),
+        "sources": more.pop("sources", {}),
+        "inputs": {f"data.{i}": d for i, d in enumerate(inputs)},
+        "output": {"kind": kind, "digest": digest, "rows": 63},
+        "warnings": more.pop("warnings", []),
+        "seconds": 17.25,
+        "started": 1.7e9,
+        **more,
     }
 
 
-def test_the_card_says_that_no_person_labeled_the_data() -> None:
-    assert "**No person labeled them.**" in card(manifests(), "org/model", ["adapter"], True)
-    assert "decided by people" in card(manifests("people"), "org/model", ["adapter"], True)
+JUDGED = {"win_rate": {"mean": 0.77, "low": 0.7, "high": 0.83}, "n": 64, "by": "a rule"}
 
 
-def test_the_card_has_figures_warnings_and_licences_and_no_path() -> None:
-    text = card(manifests(), "org/model", ["adapter"], True)
-    assert "| dpo | brevity | 0.77 [0.70, 0.83] | 64 |" in text
-    assert "8 optimizer steps are few" in text and "apache-2.0" in text
-    assert "chats.jsonl" in text and "/home" not in text
-    assert licenses(manifests(license_=None)) == ["unknown"]
+def manifests(decided_by: str = "brevity", policy: str = "dpo", license_: str | None = "apache-2.0") -> dict[str, Any]:
+    """A recipe whose judge learned from pairs that the policy never saw."""
+    return {
+        "base": manifest("base", "policy", "b", sources={"model_name_or_path": "org/model"}),
+        "chats": manifest(
+            "ingest",
+            "conversations",
+            "c",
+            settings={"datasets": [{"path": "0" * 64, "license": license_}]},
+            sources={"datasets.0.path": "/home/ann/secret/chats.jsonl"},
+        ),
+        "asked": manifest(
+            "ingest",
+            "conversations",
+            "a",
+            settings={"datasets": [{"path": "1" * 64, "license": "cc0-1.0"}]},
+            sources={"datasets.0.path": "questions.jsonl"},
+        ),
+        "sft": manifest("sft", "policy", "s", "b", "c", settings={"learning_rate": 2e-4}),
+        "pairs": manifest("compare", "preferences", "p", "c", decided_by=decided_by),
+        "dpo": manifest(
+            "dpo",
+            "policy",
+            policy,
+            "p",
+            "s",
+            settings={"beta": 0.1, "learning_rate": 5e-4, "policy": "s"},
+            sources={"policy": "sft"},
+            warnings=["8 optimizer steps are few", "see /home/ann/secret/log.txt, line 3"],
+        ),
+        "judge_pairs": manifest("compare", "preferences", "jp", "c", decided_by="people"),
+        "judge": manifest("reward", "reward model", "j", "jp"),
+        "report": manifest(
+            "evaluate",
+            "evaluation",
+            "e",
+            policy,
+            "s",
+            "a",
+            "j",
+            sources={"baseline": "sft"},
+            metrics={
+                "dpo": {
+                    "brevity": JUDGED,
+                    "win_rate": JUDGED["win_rate"],
+                    "finished": 0.58,
+                    "perplexity": 12.5,
+                    "loss": {"mean": 2.0, "low": 1.9, "high": 2.1},
+                },
+                "sft": {"finished": 0.03, "perplexity": 8.25},
+                "rewards": {
+                    "judge": {
+                        "accuracy": {"mean": 0.7, "low": 0.6, "high": 0.8},
+                        "length_accuracy": {"mean": 0.68, "low": 0.58, "high": 0.78},
+                        "n": 90,
+                    }
+                },
+                "judged_by": ["brevity"],
+                "prompts": 64,
+            },
+        ),
+    }
+
+
+BEHIND = ("base", "chats", "sft", "pairs", "dpo")
+NO_PERSON = "**No person labeled the data that taught this model what is better.**"
+
+
+def written(decided_by: str = "brevity", **how: Any) -> str:
+    return card(manifests(decided_by, **how), "org/model", ["adapter"], True, name="dpo", behind=BEHIND)
+
+
+def test_the_card_says_who_decided_and_when_it_was_no_person() -> None:
+    """The judge's pairs were decided by people; those that the model learned from were not."""
+    assert NO_PERSON in written() and "decided by the rule `brevity`" in written()
+    assert NO_PERSON in written("llm_judge") and "a language model" in written("llm_judge")
+    assert NO_PERSON in written("data set")
+    assert NO_PERSON not in written("people") and "63 pairs, decided by people." in written("people")
+    assert NO_PERSON not in written("data set, people")
+    assert "`judge_pairs`: decided by people" in written().partition("## What was measured")[2]
+
+
+def test_a_model_without_preferences_says_so() -> None:
+    text = card(manifests(), "org/model", ["adapter"], True, behind=("base", "chats", "sft"))
+    assert "no preferences went into this model" in text
+
+
+def test_the_card_has_the_figures_and_what_the_judge_did_not_see() -> None:
+    text = written()
+    assert "| dpo | sft | brevity (a rule) | 0.77 [0.70, 0.83] | 64 |" in text
+    assert "| | dpo | sft |" in text and "| finished answers | 0.58 | 0.03 |" in text
+    assert "| held-out loss | 2.00 [1.90, 2.10] |  |" in text
+    assert 'right on 0.70 [0.60, 0.80] of 90 held-out pairs, where "the longer answer wins" is right on 0.68' in text
+
+
+def test_a_release_without_an_evaluation_says_so() -> None:
+    own = {n: m for n, m in manifests().items() if n in BEHIND}
+    assert "no evaluation stands behind this release" in card(own, "org/model", ["adapter"], True)
+
+
+def test_the_card_has_the_licences_of_the_training_data_and_every_warning_and_no_path_or_time() -> None:
+    text = written()
+    assert "| chats | chats.jsonl | apache-2.0 |" in text and "license: apache-2.0" in text
+    assert "questions.jsonl" not in text  # the test prompts went into no weight
+    assert "8 optimizer steps are few" in text and "see log.txt, line 3" in text
+    assert "/home" not in text and "17.25" not in text
+    assert licenses(manifests(license_=None)) == ["cc0-1.0", "unknown"]
+    assert "license: other" in written(license_=None)
+
+
+def test_the_card_says_how_each_step_was_trained() -> None:
+    assert "- `dpo` (dpo): policy sft, learning_rate 0.0005, beta 0.1" in written()
+
+
+def test_the_front_matter_is_yaml_and_names_a_base_only_by_its_hub_id() -> None:
+    from ruamel.yaml import YAML
+
+    front = YAML(typ="safe").load(written().split("---")[1])
+    assert front["base_model"] == "org/model" and front["license"] == "apache-2.0" and "lora" in front["tags"]
+    local = card(manifests(), "model.gguf", ["adapter"], False, name="dpo")
+    assert "base_model" not in YAML(typ="safe").load(local.split("---")[1])
+    assert "# `dpo` on model.gguf" in local
 
 
 @pytest.mark.parametrize(
-    ("written", "shown"),
+    ("written", "shown", "base"),
     [
-        ("org/model", "org/model"),
-        ("/abs/x.jsonl", "x.jsonl"),
-        ("../up/x.jsonl", "x.jsonl"),
-        ("package:p/x", "package:p/x"),
+        ("org/model", "org/model", "org/model"),
+        ("/abs/x.jsonl", "x.jsonl", "x.jsonl"),
+        ("../up/x.jsonl", "x.jsonl", "x.jsonl"),
+        ("package:p/x.gguf", "package:p/x.gguf", "x.gguf"),
+        ("C:\\models\\mine", "mine", "mine"),
     ],
 )
-def test_a_name_of_a_machine_is_not_shown(written: str, shown: str) -> None:
+def test_a_name_of_a_machine_is_not_shown(written: str, shown: str, base: str) -> None:
     assert shown_name(written) == shown
+    assert base_name(written) == base
 
 
-def test_the_step_writes_a_folder_that_works_alone(stacked: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("merged", [True, False])
+def test_the_step_writes_a_folder_that_works_alone(
+    stacked: Path, micro_copy: Path, tmp_path: Path, merged: bool
+) -> None:
     out = tmp_path / "out"
     out.mkdir()
     ref: Ref[Policy] = Ref("dpo", stacked, "dpo")
-    room = Room(tmp_path / "work", out, Profile(), inputs=manifests())
-    done = Export(policy=ref).run(room)
-    assert done.metrics["merge_error"] <= 1e-4
-    assert {p.name for p in out.iterdir()} == {"README.md", "adapter-1", "adapter-2", "merged", "tokenizer"}
-    AutoModelForCausalLM.from_pretrained(out / "merged")
-    assert str(tmp_path) not in "".join(p.read_text() for p in out.rglob("*.json")) + (out / "README.md").read_text()
+    room = Room(tmp_path / "work", out, Profile(training=Training(threads=1)), inputs=manifests())
+    done = Export(policy=ref, merged=merged).run(room)
+    names = {"README.md", "adapter-1", "adapter-2", "tokenizer"} | ({"merged"} if merged else set())
+    assert {p.name for p in out.iterdir()} == names
+    away = Path(shutil.copytree(out, tmp_path / "elsewhere"))
+    shutil.rmtree(out)
+    if merged:
+        assert done.metrics["merge_error"] <= 1e-4
+        AutoModelForCausalLM.from_pretrained(away / "merged")
+    else:
+        model = AutoModelForCausalLM.from_pretrained(micro_copy)
+        model = PeftModel.from_pretrained(model, away / "adapter-1").merge_and_unload()
+        PeftModel.from_pretrained(model, away / "adapter-2")
+    tokenizer = AutoTokenizer.from_pretrained(away / "tokenizer")
+    assert tokenizer.chat_template
+    for path in away.rglob("*"):
+        content = path.read_bytes() if path.is_file() else b""
+        for place in (str(tmp_path), str(micro_copy.parent.parent), "/home/", "stacked"):
+            assert place.encode() not in content, path
+
+
+def test_a_full_policy_is_exported_whole(micro_copy: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    room = Room(tmp_path / "work", tmp_path / "out", Profile(training=Training(threads=1)))
+    done = Export(policy=Ref("micro", micro_copy, "m"), merged=False).run(room)
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"README.md", "merged", "tokenizer"}
+    assert done.metrics["merge_error"] == 0.0
+    assert "# `micro`, made from scratch" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_the_same_policy_gives_the_same_release_wherever_it_lies(stacked: Path, tmp_path: Path) -> None:
+    digests = set()
+    for place in ("here", "there"):
+        out = tmp_path / place / "out"
+        out.mkdir(parents=True)
+        moved = Path(shutil.copytree(stacked.parent, tmp_path / place / "artifacts")) / stacked.name
+        room = Room(tmp_path / place, out, Profile(training=Training(threads=1)), inputs=manifests())
+        Export(policy=Ref("dpo", moved, "dpo")).run(room)
+        digests.add(artifact_digest(Release, out))
+    assert len(digests) == 1
