@@ -156,7 +156,7 @@ def _warn(step: Evaluate, room: Room, said: Said) -> None:
     goes_by = [_goes_by(judge, room) for judge in step.judges]
     if "people" in set().union(*goes_by) or not all(by and by <= known for by in goes_by):
         return
-    by = ", ".join(sorted(set().union(*goes_by)))
+    by = ", ".join("the data set" if who == "data set" else who for who in sorted(set().union(*goes_by)))
     what = "decided the training pairs" if set().union(*goes_by) <= deciders else "chose or decided the training data"
     room.warn(
         f"every judge goes by {by}, which also {what}: the win rate shows that training worked, "

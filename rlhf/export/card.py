@@ -148,7 +148,10 @@ def _decided(own: Manifests) -> str:
         where = ", as the data set has them" if manifest["step"] == "ingest" else ""
         rows = manifest["output"].get("rows")
         lines.append(f"- `{name}`: {rows} pairs{where}, decided by {who(manifest['decided_by'])}.")
-    if not any("people" in manifest["decided_by"].split(", ") for manifest in found.values()):
+    deciders = {w for manifest in found.values() for w in manifest["decided_by"].split(", ")}
+    if "data set" in deciders and "people" not in deciders:
+        lines.append("\n**No person was asked, and whether people labeled the data set is not known here.**")
+    elif "people" not in deciders:
         lines.append("\n**No person labeled the data that taught this model what is better.**")
     return head + "\n".join(lines) + "\n"
 

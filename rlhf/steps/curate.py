@@ -63,15 +63,17 @@ class Curate(Step):
 
     def run(self, room: Room) -> Done:
         from curation.pipeline import curate
+        from rlhf.steps.endpoints import reachable
 
-        curated = curate(
-            [(ref.folder, ref.part) for ref in self.data],
-            self.operators,
-            engine=_engine(room.profile.engine),
-            work=room.work / "curate",
-            scores=room.scores,
-            progress=room.progress,
-        )
+        with reachable(room) as connections:
+            curated = curate(
+                [(ref.folder, ref.part) for ref in self.data],
+                self.operators,
+                engine=_engine(room.profile.engine),
+                work=room.work / "curate",
+                scores=room.scores,
+                progress=room.progress,
+            )
         kept = curated.kept.write(room.out)
         if not kept:
             raise UserError("no row is left", hint="\n  ".join(curated.ledger.waterfall()))
@@ -83,6 +85,8 @@ class Curate(Step):
             metrics=_metrics(curated.ledger, kept, room),
             examples=_examples(curated),
             side={"dropped": dropped} if lost else {},
+            tokens=connections.usage.tokens(),
+            usd=connections.usage.usd,
         )
 
 

@@ -203,7 +203,9 @@ def test_the_card_says_who_decided_and_when_it_was_no_person() -> None:
     """The judge's pairs were decided by people; those that the model learned from were not."""
     assert NO_PERSON in written() and "decided by the rule `brevity`" in written()
     assert NO_PERSON in written("llm_judge") and "a language model" in written("llm_judge")
-    assert NO_PERSON in written("data set")
+    assert NO_PERSON not in written("data set") and "whether people labeled the data set is not known" in written(
+        "data set"
+    )
     assert NO_PERSON not in written("people") and "63 pairs, decided by people." in written("people")
     assert NO_PERSON not in written("data set, people")
     assert "`judge_pairs`: decided by people" in written().partition("## What was measured")[2]

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from chat_server import chat_server
 
 from curation import table
 from curation.artifact import Candidates as CandidatesKind
@@ -18,7 +24,7 @@ from rlhf.recipe.caches import Scores
 from rlhf.recipe.identity import step_key
 from rlhf.recipe.load import load
 from rlhf.recipe.manifest import Manifest
-from rlhf.recipe.profile import Engine, Profile
+from rlhf.recipe.profile import Endpoint, Engine, Profile
 from rlhf.recipe.step import Done, Room
 from rlhf.steps.curate import Curate
 
@@ -48,6 +54,23 @@ def room(tmp_path: Path, **settings: Any) -> Room:
     for name in ("work", "out"):
         (tmp_path / name).mkdir(exist_ok=True)
     return Room(work=tmp_path / "work", out=tmp_path / "out", profile=Profile(**settings))
+
+
+def test_a_judge_behind_an_endpoint_gives_points_once(tmp_path: Path) -> None:
+    points = {"one": "[[3]]", "one two": "Good. [[8]]"}
+    data = stored(tmp_path / "data", [chat("one", 1), chat("one two", 2)])
+    judge = {"llm_judge": {"endpoint_model": "gpt", "as": "points"}}
+    with chat_server(lambda body, n: points["one two" if "one two" in str(body) else "one"]) as server:
+        endpoints = {"gpt": Endpoint(base_url=server.url, usd_per_mtok=(1.0, 1.0))}
+        for keep, left in (("points >= 5", 1), ("points >= 2", 2)):
+            shutil.rmtree(tmp_path / "out", ignore_errors=True)
+            here = room(tmp_path, endpoints=endpoints)
+            here.scores = Scores(tmp_path / "scores")
+            done = Curate.model_validate({"data": data, "operators": [judge, {"keep": keep}]}).run(here)
+            assert isinstance(done, Done)
+            assert table.count(tmp_path / "out") == left
+            assert done.usd == pytest.approx(30e-6 if left == 1 else 0.0)
+    assert len(server.heard) == 2
 
 
 def test_rows_that_stay_are_the_artifact_and_rows_that_go_lie_beside_it(tmp_path: Path) -> None:
