@@ -1,9 +1,8 @@
 """Threads, device and dtype: the class of machine within which results are equal to the last bit.
 
-`dtype` in a recipe says how finely weights are stored. What the arithmetic is done in depends on the machine: a CPU
-without instructions for bfloat16 multiplies such matrices five to ten times slower than float32 ones (17 against 116
-GFLOP/s on an EPYC with AVX2), so there the weights are rounded to bfloat16 and computed with in float32. A manifest
-notes both.
+`dtype` in a recipe says how fine the arithmetic has to be. What it is done in depends on the machine: a CPU without
+instructions for bfloat16 multiplies such matrices five to ten times slower than float32 ones (17 against 116 GFLOP/s on
+an EPYC with AVX2), so there float32 takes its place, which is finer and fast. A manifest notes both.
 """
 
 from __future__ import annotations
