@@ -91,6 +91,9 @@ class Dpo(Optimizing, Step):
         return Policy
 
     def run(self, room: Room) -> Done:
+        from curation.models import release
         from rlhf.training.dpo import train
 
-        return Done(**train(self, room))
+        done = Done(**train(self, room))
+        release()  # the process goes on to the next step when it has become small again
+        return done

@@ -37,6 +37,9 @@ class Reward(Optimizing, Step):
         return RewardModel
 
     def run(self, room: Room) -> Done:
+        from curation.models import release
         from rlhf.training.reward import train
 
-        return Done(**train(self, room))
+        done = Done(**train(self, room))
+        release()  # the process goes on to the next step when it has become small again
+        return done

@@ -44,6 +44,9 @@ class Sft(Optimizing, Step):
         return Policy
 
     def run(self, room: Room) -> Done:
+        from curation.models import release
         from rlhf.training.sft import train
 
-        return Done(**train(self, room))
+        done = Done(**train(self, room))
+        release()  # the process goes on to the next step when it has become small again
+        return done
