@@ -18,11 +18,12 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from curation.artifact import Conversations, Evaluation, Kind, Policy, Preferences, Ref, RewardModel
 from curation.errors import RecipeError, did_you_mean
 from curation.models.settings import DType, Sampling
-from curation.operator import SCORER_FIELD, Scorer
+from curation.operator import SCORER_FIELD, PairScorer, Scorer
 from rlhf.recipe.step import ONE_OR_MORE, Done, Room, Step
 
 FIGURES = ("win_rate", "finished", "words", "repetition", "empty", "perplexity", "loss")
 """What stands under a policy besides its judges."""
+_BOUNDS = ("mean", "low", "high")
 TOP = ("rewards", "judged_by", "prompts")
 """What stands beside the policies."""
 
@@ -113,7 +114,40 @@ class Evaluate(Sampling, Step):
         if not (self.prompts or self.rewards or self.held_out):
             raise ValueError("there is nothing to evaluate: give `prompts` with `judges`, or `held_out`, or `pairs`")
         self._names_fit()
+        if self.require is not None:
+            self._can_be_tested(self.require)
         return self
+
+    def _can_be_tested(self, require: str) -> None:
+        """A wrong name in a gate is told now and not after the training."""
+        from curation.expression import names, parse
+
+        known = self.numbers()
+        for name in names(parse(require)):
+            if name not in known:
+                raise ValueError(f"`require`: there will be no number called {name!r}; {did_you_mean(name, known)}")
+
+    def numbers(self) -> list[str]:
+        """The names of all numbers in the metrics, as `require` may use them."""
+        baseline = {self.names[self.baseline.step]} if self.baseline else set()
+        found: list[str] = []
+        for player in {*(self.names[ref.step] for ref in self.policies), *baseline}:
+            if self.held_out:
+                found += [f"{player}.loss.{part}" for part in (*_BOUNDS, "tokens", "chats", "left_out")]
+            if self.prompts:
+                found += [f"{player}.{figure}" for figure in FIGURES if figure not in ("win_rate", "loss")]
+            if self.judges and player not in baseline:
+                found += [f"{player}.win_rate.{part}" for part in _BOUNDS]
+            for judge in self.judges if player not in baseline else []:
+                more = ("flip_rate", "unreadable") if isinstance(judge, PairScorer) else ("score", "baseline_score")
+                found += [f"{player}.{judge.column}.win_rate.{part}" for part in _BOUNDS]
+                found += [f"{player}.{judge.column}.{part}" for part in ("wins", "ties", "losses", "n", *more)]
+        for ref in self.rewards:
+            accuracies = [f"{a}.{b}" for a in ("accuracy", "length_accuracy", "over_length") for b in _BOUNDS]
+            found += [
+                f"rewards.{self.names[ref.step]}.{part}" for part in (*accuracies, "n", "prompts", "ties_left_out")
+            ]
+        return sorted([*found, *(["prompts"] if self.prompts else [])])
 
     def _names_fit(self) -> None:
         refs: list[Ref[Any]] = [*self.policies, *self.rewards, *([self.baseline] if self.baseline else [])]

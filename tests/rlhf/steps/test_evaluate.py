@@ -366,6 +366,38 @@ def test_a_gate_is_tested_on_the_metrics_and_is_in_no_key(tmp_path: Path, micro:
     assert check(hard, noted) == "same.win_rate.low > 0.5 does not hold: same.win_rate.low = 0.5"
 
 
+def flat(metrics: dict[str, Any], prefix: str = "") -> set[str]:
+    found: set[str] = set()
+    for name, value in metrics.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{prefix}{name}.")
+        elif isinstance(value, int | float):
+            found.add(prefix + name)
+    return found
+
+
+def test_a_gate_can_be_written_before_the_first_run(tmp_path: Path, micro: Path, tuned: Path, liked: Path) -> None:
+    """The numbers that a condition may name are exactly those that the metrics then hold."""
+    pair = Preference(
+        prompt=(Message("user", "Why?"),), chosen=(Message("assistant", "So."),), rejected=(Message("assistant", "No"),)
+    )
+    with chat_server(lambda b, n: "[[A]]") as server:
+        here = room(tmp_path, endpoints={"gpt": Endpoint(base_url=server.url)})
+        step = Evaluate(
+            **SHORT,
+            policies=[ref("dpo", tuned), ref("same", micro)],
+            baseline=ref("sft", micro),
+            prompts=rows(tmp_path, "asked", ASKED[:2]),
+            judges=["brevity", {"llm_judge": {"endpoint_model": "gpt"}}],
+            held_out=rows(tmp_path, "held", ASKED[:2]),
+            pairs=rows(tmp_path, "pairs", [pair], Preference),
+            rewards=[ref("liked", liked)],
+        )
+        done = step.run(here)
+    assert isinstance(done, Done)
+    assert flat(done.metrics) == set(step.numbers())
+
+
 def test_examples_show_every_policy_side_by_side(tmp_path: Path, micro: Path, tuned: Path) -> None:
     here = room(tmp_path)
     done = evaluate(
@@ -422,6 +454,10 @@ WHOLE: dict[str, Any] = {"policies": ["dpo"], "baseline": "sft", "prompts": "p",
         ({"policies": ["rewards"]}, "metrics use that word"),
         ({"names": {"dop": "x"}}, "did you mean 'dpo'"),
         ({"require": "dpo.win_rate.low >"}, "is wrong at character"),
+        ({"require": "dpo.win_rate > 0.5"}, "no number called 'dpo.win_rate'; did you mean 'dpo.win_rate.low'"),
+        ({"require": "dop.win_rate.low > 0.5"}, "did you mean 'dpo.win_rate.low'"),
+        ({"require": "dpo.loss.mean < 2"}, "no number called 'dpo.loss.mean'"),
+        ({"require": "sft.win_rate.low > 0.5"}, "no number called 'sft.win_rate.low'"),
     ],
 )
 def test_settings_that_do_not_belong_together_are_refused(change: dict[str, Any], says: str) -> None:
