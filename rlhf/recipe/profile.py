@@ -40,7 +40,7 @@ class Training(Settings):
     attn_implementation: str = "sdpa"
     """Attention kernel, by transformers' names."""
     save_steps: int | None = Field(None, ge=1)
-    """Optimizer steps between checkpoints that a killed run resumes from; None: about every two minutes' worth."""
+    """Optimizer steps between checkpoints that a killed run resumes from; None: about every half minute."""
     accelerate_config: str | None = None
     """File for `accelerate launch`."""
     report_to: list[str] = Field(default_factory=list)

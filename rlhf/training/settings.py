@@ -27,9 +27,7 @@ FEW_STEPS = 50
 MICRO_BATCH = 8
 """Rows in memory at once where the profile does not say."""
 
-Scheduler = Literal[
-    "linear", "cosine", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt", "cosine_with_min_lr"
-]
+Scheduler = Literal["linear", "cosine", "constant", "constant_with_warmup", "polynomial", "inverse_sqrt"]
 Optimizer = Literal[
     "adamw_torch",
     "adamw_torch_fused",
