@@ -17,6 +17,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0 when nothing is wrong (warnings may be printed), else 2."""
+    from rlhf.cli.table import filled
     from rlhf.recipe.check import check
     from rlhf.recipe.problem import RecipeProblems, shown
 
@@ -31,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(found, indent=1, ensure_ascii=False))
         return 2 if checked.problems else 0
     for warning in checked.warnings:
-        sys.stderr.write(f"warning: {warning}\n")
+        sys.stderr.write(filled(f"warning: {warning}", sys.stderr) + "\n")
     if checked.problems:
         raise RecipeProblems(checked.problems)
     steps = len(checked.loaded.steps)

@@ -19,7 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the plan; 0."""
-    from rlhf.cli.table import columns
+    from rlhf.cli.table import columns, filled
     from rlhf.recipe.plan import plan
 
     loaded = flags.load(args)
@@ -43,5 +43,5 @@ def run(args: argparse.Namespace) -> int:
     print(f"\n{cached} of {len(planned)} steps are cached")
     for p in planned:
         if p.warning:
-            sys.stderr.write(f"warning: {p.name}: {p.warning}\n")
+            sys.stderr.write(filled(f"warning: {p.name}: {p.warning}", sys.stderr) + "\n")
     return 0

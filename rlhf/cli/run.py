@@ -36,6 +36,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Checks, runs, sums up; the exit code of the run."""
     from rlhf.cli import summary
+    from rlhf.cli.table import filled
     from rlhf.recipe.check import check
     from rlhf.recipe.problem import RecipeProblems
     from rlhf.recipe.run import Choice
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     if checked.problems:
         raise RecipeProblems(checked.problems)
     for warning in checked.warnings:
-        sys.stderr.write(f"warning: {warning}\n")
+        sys.stderr.write(filled(f"warning: {warning}", sys.stderr) + "\n")
     loaded = checked.loaded
     store = flags.open_store(args, loaded.profile)
     choice = Choice(args.only, args.from_, args.until, frozenset(args.redo))

@@ -128,6 +128,12 @@ def _reasons(dropped: dict[str, int]) -> str:
 
 
 def _flat(metrics: Any, place: str = "") -> list[tuple[str, Any]]:
+    """(`dpo.brevity.n`, 64) for every figure; an interval is one."""
+    from rlhf.recipe.headline import interval, is_interval
+
+    if is_interval(metrics) and set(metrics) <= {"mean", "low", "high", "n"}:
+        n = f" (n {metrics['n']})" if metrics.get("n") else ""
+        return [(place, interval(metrics) + n)]
     if isinstance(metrics, dict):
         return [x for name, value in metrics.items() for x in _flat(value, f"{place}.{name}" if place else str(name))]
     return [(place, metrics)]

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlhf.cli.table import colored, width
-from rlhf.recipe.headline import duration, interval
+from rlhf.cli.table import colored, filled, width
+from rlhf.recipe.headline import accuracy, duration, interval, rewards
 
 if TYPE_CHECKING:
     from rlhf.recipe.load import LoadedRecipe
@@ -70,10 +70,10 @@ def print_text(loaded: LoadedRecipe, store: Store, result: RunResult, page: Path
     """For people."""
     for name, outcome in result.outcomes.items():
         for warning in outcome.manifest.warnings if outcome.manifest and outcome.state == "done" and verbose else []:
-            sys.stderr.write(f"warning: {name}: {warning}\n")
+            sys.stderr.write(filled(f"warning: {name}: {warning}", sys.stderr) + "\n")
     verdicts = [line for _, m in evaluations(result.manifests) for line in verdict_lines(m)]
     if verdicts:
-        print("\n" + "\n".join(verdicts))
+        print("\n" + "\n".join(map(filled, verdicts)))
     examples = [found for _, m in evaluations(result.manifests) if (found := side_by_side(m))]
     print("".join(examples[-1:]), end="")
     for name, outcome in result.outcomes.items():
@@ -117,12 +117,13 @@ def verdict_lines(manifest: Manifest) -> list[str]:
 
     baseline = manifest.sources.get("baseline", "the baseline")
     judges = {str(j.get("as_") or j.get("op")): str(j.get("op")) for j in manifest.settings.get("judges") or []}
-    return [
+    lines = [
         f"{c.policy} against {c.baseline}: win rate {interval(c.rate)}, judged by {c.judge}"
         + (f" ({c.by})" if c.by != c.judge else "")
         + "".join(f", {note}" for note in c.notes[:1])
         for c in comparisons(manifest.metrics, baseline, judges)
     ]
+    return lines + [f"{name} ranks pairs rightly: {accuracy(found)}" for name, found in rewards(manifest.metrics)]
 
 
 def side_by_side(manifest: Manifest) -> str:

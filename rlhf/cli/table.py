@@ -6,15 +6,21 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
+from typing import TextIO
 
 _COLORS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
 _NO_TERMINAL = 200
 """Width of lines that go into a file or a pipe."""
 
 
-def width() -> int:
-    """Characters of a line of standard output."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else _NO_TERMINAL
+def width(out: TextIO | None = None) -> int:
+    """Characters of a line of the output (default: standard output)."""
+    return shutil.get_terminal_size().columns if (out or sys.stdout).isatty() else _NO_TERMINAL
+
+
+def filled(text: str, out: TextIO | None = None) -> str:
+    """The text in lines that fit, further ones indented."""
+    return textwrap.fill(text, width(out), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def colored(text: str, color: str) -> str:

@@ -18,10 +18,10 @@ def headline(manifest: Manifest) -> str:
         parts += [f"{f'{who} ' if len(rates) > 1 else ''}win rate {interval(found)}" for who, found in rates]
     if loss := manifest.curves.get("loss"):
         parts.append(f"loss {figure(loss[0][1])} -> {figure(loss[-1][1])}")
-    if (accuracy := manifest.metrics.get("accuracy")) is not None:
-        parts.append(
-            f"accuracy {interval(accuracy)}" if isinstance(accuracy, Mapping) else f"accuracy {figure(accuracy)}"
-        )
+    held_out = manifest.metrics.get("held_out")
+    if isinstance(held_out, Mapping) and is_interval(held_out.get("accuracy")):
+        parts.append(f"accuracy {accuracy(held_out)}")
+    parts += [f"{name} accuracy {accuracy(found)}" for name, found in rewards(manifest.metrics)]
     if manifest.decided_by:
         parts.append(f"decided by {manifest.decided_by}")
     if not parts:
@@ -48,12 +48,36 @@ def first_win_rates(metrics: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield policy, figures["win_rate"]
 
 
+def rewards(metrics: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(reward model, its figures) of an evaluation."""
+    found = metrics.get("rewards")
+    for name, figures in found.items() if isinstance(found, Mapping) else ():
+        if isinstance(figures, Mapping) and is_interval(figures.get("accuracy")):
+            yield name, figures
+
+
+def accuracy(figures: Mapping[str, Any]) -> str:
+    """`0.63 [0.55, 0.71], length alone 0.68`: never without what length alone would get, which often is more."""
+    length = figures.get("length_accuracy") or {}
+    beside = f", length alone {_two(length['mean'])}" if is_interval(length) else ""
+    return interval(figures["accuracy"]) + beside
+
+
+def is_interval(found: Any) -> bool:
+    """Whether a metric is a mean with its bounds."""
+    return isinstance(found, Mapping) and found.get("mean") is not None
+
+
 def interval(found: Mapping[str, Any]) -> str:
     """`0.77 [0.70, 0.83]`."""
     mean, low, high = (found.get(k) for k in ("mean", "low", "high"))
     if mean is None:
         return "unknown"
-    return f"{mean:.2f}" if low is None or high is None else f"{mean:.2f} [{low:.2f}, {high:.2f}]"
+    return _two(mean) if low is None or high is None else f"{_two(mean)} [{_two(low)}, {_two(high)}]"
+
+
+def _two(value: float) -> str:
+    return f"{round(value, 2) + 0.0:.2f}"  # + 0.0 makes -0.0 equal 0.0
 
 
 def figure(value: float) -> str:

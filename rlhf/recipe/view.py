@@ -303,7 +303,7 @@ class Screen(_View):
         room -= len(took) + 2
         gauge = line.gauges[-1] if line.gauges else None
         if gauge is None:
-            text = Text(line.note, style="dim")
+            text = Text(line.note or "starting", style="dim")
             text.truncate(room, overflow="ellipsis", pad=True)
             row.append_text(text)
         else:

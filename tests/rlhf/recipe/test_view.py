@@ -158,6 +158,18 @@ def test_the_rate_is_that_of_late_and_the_time_left_follows(monkeypatch: pytest.
             "win rate 0.77 [0.70, 0.83]",
         ),
         (manifest(5, kind="preferences", decided_by="people"), "5 rows, decided by people"),
+        (
+            manifest(
+                kind="reward model",
+                metrics={
+                    "held_out": {
+                        "accuracy": {"mean": 0.63, "low": 0.55, "high": 0.71},
+                        "length_accuracy": {"mean": 0.683, "low": 0.6, "high": 0.75},
+                    }
+                },
+            ),
+            "accuracy 0.63 [0.55, 0.71], length alone 0.68",
+        ),
     ],
 )
 def test_a_step_in_a_few_words(made: Manifest, said: str) -> None:
