@@ -287,9 +287,13 @@ class _Run:
 
     def gated(self, step: Step, outcome: Outcome) -> Outcome:
         """The outcome, or `gated` when the step's `require` does not hold on its metrics, fresh or cached."""
-        if outcome.manifest and (why := self.gate(step, outcome.manifest)):
-            return dataclasses.replace(outcome, state="gated", message=why)
-        return outcome
+        if outcome.manifest is None:
+            return outcome
+        try:
+            why = self.gate(step, outcome.manifest)
+        except UserError as error:  # the artifact is there; only its gate cannot be read
+            why = f"the gate cannot be tested: {_with_place(error)}"
+        return dataclasses.replace(outcome, state="gated", message=why) if why else outcome
 
     def over_budget(self) -> str | None:
         budget = self.loaded.budget

@@ -184,3 +184,11 @@ def test_the_run_leaves_a_record(tmp_path: Path) -> None:
     assert found is not None and found[0] == result.record
     assert {n: s["state"] for n, s in found[1]["steps"].items()} == {"a": "done", "b": "failed"}
     assert found[1]["exit_code"] == 1
+
+
+def test_a_gate_that_cannot_be_read_holds_back_what_depends_on_it(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    toy = recipe(tmp_path, a=toys.Add(plus=2, require="n >>> 2"), b=toys.Add(data=["a"]))
+    result = run(toy, store)
+    assert result.exit_code == 4 and states(result) == {"a": "gated", "b": "skipped"}
+    assert "cannot be tested" in result.outcomes["a"].message
