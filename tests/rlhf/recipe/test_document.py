@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.errors import RecipeError
@@ -140,6 +140,7 @@ def test_the_head_comment_is_the_one_that_opens_the_file() -> None:
     assert head_comment("# one\n#  two\n\n# three\na: 1 # four\n") == "one\n two"
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_no_text_does_anything_but_parse_or_complain(text: str) -> None:
     with suppress(RecipeProblems):
@@ -158,6 +159,7 @@ _values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(_values)
 def test_json_is_yaml(value: Any) -> None:
     """JSON is a subset of YAML 1.2, so the standard library's writer is the other opinion."""

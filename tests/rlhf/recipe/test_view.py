@@ -42,7 +42,13 @@ def screen(width: int = 80, height: int = 24) -> tuple[Screen, Console]:
     console = Console(
         file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None, legacy_windows=False
     )
-    return Screen(console), console
+    return still(Screen(console)), console
+
+
+def still(shown: Screen) -> Screen:
+    """The screen without the thread that redraws it, which would draw into what a test looks at."""
+    shown._live.auto_refresh = False
+    return shown
 
 
 def drawn(view: Screen, console: Console) -> list[str]:
@@ -88,7 +94,7 @@ def test_a_terminal_without_unicode_gets_ascii() -> None:
         encoding = "ascii"  # type: ignore[assignment]
 
     console = Console(file=Ascii(), width=80, force_terminal=True, color_system=None)
-    shown = Screen(console)
+    shown = still(Screen(console))
     shown.begin(["sft"], recipe("sft"))
     shown.started("sft")
     with shown.progress("sft").bar("training", 10, "steps") as bar:
