@@ -278,3 +278,21 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     command = f"{sys.executable} -m rlhf.cli schema | head -c 10"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, cwd=tmp_path)
     assert "Traceback" not in done.stderr and len(done.stdout) == 10
+
+
+def test_the_doctor_says_what_is_here_and_how_to_get_what_is_not(rlhf: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rlhf.cli.doctor.find_spec", lambda _: None)
+    code, out, _ = rlhf("doctor", "--json")
+    found = {f["what"]: f for f in json.loads(out)["findings"]}
+    assert code == 0, out
+    assert {"python", "packages", "cores", "memory", "device", "store", "disk"} <= set(found)
+    for extra in ("label", "ray", "llamacpp", "quant"):
+        assert f"pip install 'rlhf-curation[{extra}]'" in found[f"extra {extra}"]["hint"]
+
+
+def test_the_doctor_names_a_package_that_is_missing_or_too_old(rlhf: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rlhf.cli.doctor.requires", lambda _: ["pydantic>=999", "no-such-package>=1", "rich>=1"])
+    code, out, _ = rlhf("doctor", "--json")
+    said = next(f for f in json.loads(out)["findings"] if f["what"] == "packages")
+    assert code == 1 and said["state"] == "wrong"
+    assert "needs >=999" in said["text"] and "no-such-package is missing" in said["text"] and "rich" not in said["text"]

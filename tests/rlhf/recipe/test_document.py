@@ -140,7 +140,7 @@ def test_the_head_comment_is_the_one_that_opens_the_file() -> None:
     assert head_comment("# one\n#  two\n\n# three\na: 1 # four\n") == "one\n two"
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(st.text())
 def test_no_text_does_anything_but_parse_or_complain(text: str) -> None:
     with suppress(RecipeProblems):
@@ -159,7 +159,7 @@ _values = st.recursive(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(_values)
 def test_json_is_yaml(value: Any) -> None:
     """JSON is a subset of YAML 1.2, so the standard library's writer is the other opinion."""
