@@ -39,6 +39,17 @@ steps:
   mixed: {{step: {step}, policies: [one, two]}}
 """
 
+JUDGES = """
+recipe: acme
+steps:
+  asked: {{step: ingest, makes: conversations, datasets: [{{path: rows.jsonl, format: acme/qa, license: cc0-1.0}}]}}
+  one: {{step: pretrain, data: asked, vocab_size: 300, hidden_size: 32, num_attention_heads: 2, max_steps: 2}}
+  two: {{step: pretrain, data: asked, vocab_size: 300, hidden_size: 32, num_attention_heads: 2, max_steps: 3}}
+  answers: {{step: sample, prompts: asked, policy: one, num_generations: 2}}
+  pairs: {{step: compare, data: answers, decided_by: {operator}}}
+  report: {{step: evaluate, policies: [one], baseline: two, prompts: asked, judges: [{operator}]}}
+"""
+
 
 class Place:
     """A folder with a recipe and rows, and the command with the package installed."""
@@ -114,6 +125,12 @@ def test_a_step_that_makes_a_policy_by_name_and_by_import_path(place: Place) -> 
     assert any((one[name] != two[name]).any() for name in one)
     for name in one:
         np.testing.assert_allclose(mixed[name], (one[name] + two[name]) / 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("operator", ["acme/shouting", "acme_rlhf.ops:Shouting"])
+def test_the_same_class_decides_pairs_and_judges(place: Place, operator: str) -> None:
+    place.recipe(JUDGES, operator=operator)
+    place.rlhf("check", "acme.yaml")
 
 
 def test_a_plugin_that_does_not_import_hurts_nobody_else(place: Place) -> None:
