@@ -6,7 +6,6 @@ the top, each step's settings, the wiring, the profile. Nothing is read but the 
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,10 +22,11 @@ from rlhf.recipe import belongs, shipped
 from rlhf.recipe.document import Found, Node, Path_, head_comment, merged, read
 from rlhf.recipe.explain import validated
 from rlhf.recipe.fields import names
-from rlhf.recipe.overrides import Change, apply, changes
+from rlhf.recipe.overrides import apply, changes
 from rlhf.recipe.problem import Place, Problem, RecipeProblems
 from rlhf.recipe.profile import Profile
-from rlhf.recipe.rebase import is_relative, origin_of, rebased
+from rlhf.recipe.profiles import load_profile
+from rlhf.recipe.rebase import rebased
 from rlhf.recipe.step import Step
 from rlhf.recipe.wiring import wire
 
@@ -129,7 +129,7 @@ def examine(
     tree = apply(tree, [c for c in asked if c.path[0] != "profile"])
     problems: list[Problem] = []
     top = _top(tree, problems)
-    where, found = _profile(profile, [c for c in asked if c.path[0] == "profile"])
+    where, found = load_profile(profile, [c for c in asked if c.path[0] == "profile"])
     problems += found
     steps, partial = _steps(tree, top, path, problems)
     known = _written(tree) | ({"base"} if tree.get("base") else set())
@@ -306,44 +306,3 @@ def _filled(settings: dict[str, Any], known: Mapping[str, Any], tree: Node, top:
         if tree.get("base") and not known["policy"].is_required() and not _several(filled):
             filled["policy"] = "base"
     return filled
-
-
-def _profile(written: str | Path | None, asked: Sequence[Change]) -> tuple[Profile, list[Problem]]:
-    """The profile (the defaults where something is wrong with it) and what is wrong with it."""
-    written = written or os.environ.get("RLHF_PROFILE") or None
-    tree = Node({}, Place())
-    if written:
-        tree, _ = read(shipped.find_profile(written))
-        if tree.value is None:
-            tree = Node({}, tree.place)
-        if not isinstance(tree.value, dict):
-            return Profile(), [Problem("a profile is a map of names", tree.place)]
-    if asked:
-        under = Node({"steps": tree}, tree.place)
-        under = apply(under, [Change(("steps", *c.path[1:]), c.node, c.flag) for c in asked])
-        tree = under.value["steps"]
-    found, problems, _ = validated(
-        Profile, tree.plain(), tree, (), lambda key, _value, cls: belongs.in_profile(key, cls)
-    )
-    if not isinstance(found, Profile):
-        return Profile(), problems
-    return _with_places(found, tree), problems
-
-
-def _with_places(profile: Profile, tree: Node) -> Profile:
-    """The profile with its paths made absolute: they count from the file that they are written in."""
-
-    def absolute(value: str | None, *path: str) -> str | None:
-        if not value or not is_relative(value):
-            return value
-        return str(origin_of(tree.find(path).node.place) / value)
-
-    training, labeling = profile.training, profile.labeling
-    accelerate = absolute(training.accelerate_config, "training", "accelerate_config")
-    return profile.model_copy(
-        update={
-            "store": absolute(profile.store, "store"),
-            "training": training.model_copy(update={"accelerate_config": accelerate}),
-            "labeling": labeling.model_copy(update={"folder": absolute(labeling.folder, "labeling", "folder")}),
-        }
-    )

@@ -15,7 +15,8 @@ from rlhf.recipe.load import Budget, LoadedRecipe
 from rlhf.recipe.manifest import Made, Manifest
 from rlhf.recipe.profile import Profile
 from rlhf.recipe.run import Outcome
-from rlhf.recipe.view import Gauge, Log, Screen, view
+from rlhf.recipe.screen import Screen
+from rlhf.recipe.view import Gauge, Log, view
 
 
 def recipe(*names: str) -> LoadedRecipe:
