@@ -19,25 +19,13 @@ from typing import Any
 
 from curation.artifact import Kind, Policy, RewardModel, Rows, hash_file, hash_folder, identity
 from curation.conversation import canonical_json
+from curation.models.saving import TOKENIZER_FILES
 from rlhf.recipe.step import Step
 
 KEY_FORMAT = 1
 """Raised when the way that keys are computed changes; every step then runs anew."""
 
-MODEL_FILES = (
-    "config.json",
-    "generation_config.json",
-    "adapter_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "chat_template.jinja",
-    "vocab.json",
-    "merges.txt",
-    "tokenizer.model",
-    "lineage.json",
-)
+MODEL_FILES = ("config.json", "generation_config.json", "adapter_config.json", "lineage.json", *TOKENIZER_FILES)
 _NOT_CONTENT = {"_name_or_path", "transformers_version", "base_model_name_or_path", "peft_version", "name_or_path"}
 
 

@@ -112,8 +112,6 @@ class Step(Settings):
 
     revision: ClassVar[int] = 1
     """Raised by hand when the class's meaning changes."""
-    heavy: ClassVar[bool] = False
-    """True when it loads torch: run in a child process, so that its memory comes back."""
     like: ClassVar[str | None] = None
     """Name of the Ref field whose kind this step makes (`curate` makes what it is given); then `makes` is not asked."""
     not_identity: ClassVar[frozenset[str]] = frozenset()

@@ -4,7 +4,7 @@ top.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from curation.artifact import InputFile, Kind, Policy
 from curation.models.pointer import NamesModel, OutsideModel
@@ -14,8 +14,6 @@ from rlhf.recipe.step import Done, Room, Step
 
 class Base(NamesModel, Step):
     """A model from outside, as safetensors with its tokenizer and chat template."""
-
-    heavy: ClassVar[bool] = True
 
     step: Literal["base"] = "base"
     model_name_or_path: OutsideModel

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -58,8 +58,6 @@ class Compare(Step):
     With `people` the step writes forms, waits, and reads what was filled in; every answer is kept in a log that
     outlives the step. With a scorer the answers are scored, and who decided stands on every page and card.
     """
-
-    heavy: ClassVar[bool] = True
 
     step: Literal["compare"] = "compare"
     data: Ref[Candidates]

@@ -33,8 +33,6 @@ class Dpo(Optimizing, Step):
     """Direct preference optimization on preferences."""
 
     revision: ClassVar[int] = 1
-    heavy: ClassVar[bool] = True
-
     step: Literal["dpo"] = "dpo"
     data: Annotated[list[Ref[Preferences]], ONE_OR_MORE]
     """The pairs; ties are left out. A split data set is trained on by its part `train`, unless another one is named."""

@@ -31,7 +31,6 @@ TOP = ("rewards", "judged_by", "prompts")
 class Evaluate(Sampling, Step):
     """Compares policies with a baseline on prompts that they were not trained on."""
 
-    heavy: ClassVar[bool] = True
     not_identity: ClassVar[frozenset[str]] = frozenset({"require"})
 
     step: Literal["evaluate"] = "evaluate"

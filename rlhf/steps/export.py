@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from curation.artifact import Evaluation, Kind, Policy, Ref, Release
 from rlhf.recipe.step import Done, Room, Step
@@ -14,8 +14,6 @@ class Export(Step):
 
     With a `gate` the step runs only when that evaluation's `require` holds; otherwise the run ends with exit code 4.
     """
-
-    heavy: ClassVar[bool] = True
 
     step: Literal["export"] = "export"
     policy: Ref[Policy]

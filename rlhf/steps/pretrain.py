@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -16,8 +16,6 @@ class Pretrain(Step):
     It learns the shape of the data, not the world: enough to run a whole recipe where no model can be had. A killed
     step starts again, since the whole takes seconds.
     """
-
-    heavy: ClassVar[bool] = True
 
     step: Literal["pretrain"] = "pretrain"
     data: Annotated[list[Ref[Conversations]], ONE_OR_MORE]

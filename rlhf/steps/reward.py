@@ -15,8 +15,6 @@ class Reward(Optimizing, Step):
     """A reward model from preferences."""
 
     revision: ClassVar[int] = 1
-    heavy: ClassVar[bool] = True
-
     step: Literal["reward"] = "reward"
     data: Annotated[list[Ref[Preferences]], ONE_OR_MORE]
     """The pairs; ties are left out. A split data set is trained on by its part `train`, unless another one is named."""

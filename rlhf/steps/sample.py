@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -28,8 +28,6 @@ class Sample(Sampling, Step):
     A prompt is all that stands before the last answer of a conversation; that answer is not looked at. Equal prompts
     are asked once. Policies draw by the same random numbers, so that their answers differ by what they are.
     """
-
-    heavy: ClassVar[bool] = True
 
     step: Literal["sample"] = "sample"
     prompts: Ref[Conversations]

@@ -15,8 +15,6 @@ class Sft(Optimizing, Step):
     """Supervised fine-tuning on conversations."""
 
     revision: ClassVar[int] = 1
-    heavy: ClassVar[bool] = True
-
     step: Literal["sft"] = "sft"
     data: Annotated[list[Ref[Conversations]], ONE_OR_MORE]
     """The chats; a split data set is trained on by its part `train`, unless another one is named."""
