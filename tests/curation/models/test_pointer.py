@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -9,8 +10,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -88,28 +90,44 @@ def test_files_that_are_no_model(tmp_path: Path) -> None:
 
 
 class Hub(BaseHTTPRequestHandler):
-    """Answers the one request that a revision costs."""
+    """One model, `someone/model`: says which commit a branch is, lists its files, and hands them out."""
+
+    files: ClassVar[dict[str, bytes]] = {}
+    handed_out: ClassVar[list[str]] = []
 
     def do_GET(self) -> None:
-        if self.path.startswith("/api/models/someone/model/revision/main"):
-            self.answer(200, {"id": "someone/model", "sha": SHA, "siblings": []})
-        elif self.path.startswith("/api/models/someone/model/"):
-            self.answer(404, {"error": "Invalid rev id"}, "RevisionNotFound")
-        elif self.path.startswith("/api/models/someone/gated"):
-            self.answer(403, {"error": "Access to model is restricted"}, "GatedRepo")
+        path = self.path.partition("?")[0]
+        if path == "/api/models/someone/model/revision/main":
+            self.answer(200, json.dumps({"id": "someone/model", "sha": SHA, "siblings": []}))
+        elif path == f"/api/models/someone/model/tree/{SHA}":
+            listed = [
+                {"type": "file", "path": name, "size": len(body), "oid": hashlib.sha1(body).hexdigest()}
+                for name, body in self.files.items()
+            ]
+            self.answer(200, json.dumps(listed))
+        elif path.startswith(start := f"/someone/model/resolve/{SHA}/"):
+            name = path.removeprefix(start)
+            if self.command == "GET":
+                self.handed_out.append(name)
+            etag = hashlib.sha1(self.files[name]).hexdigest()
+            self.answer(200, self.files[name], ETag=f'"{etag}"', X_Repo_Commit=SHA)
+        elif path.startswith("/api/models/someone/model/"):
+            self.answer(404, X_Error_Code="RevisionNotFound")
+        elif path.startswith("/api/models/someone/gated"):
+            self.answer(403, X_Error_Code="GatedRepo")
         else:
-            self.answer(404, {"error": "Repository not found"}, "RepoNotFound")
+            self.answer(404, X_Error_Code="RepoNotFound")
 
-    def answer(self, status: int, body: dict[str, object], error: str = "") -> None:
-        text = json.dumps(body).encode()
+    do_HEAD = do_GET
+
+    def answer(self, status: int, body: str | bytes = b"", **headers: str) -> None:
+        body = body.encode() if isinstance(body, str) else body
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(text)))
-        if error:
-            self.send_header("X-Error-Code", error)
-            self.send_header("X-Error-Message", str(body["error"]))
+        for name, value in {"Content-Type": "application/json", "Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
         self.end_headers()
-        self.wfile.write(text)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -117,19 +135,21 @@ class Hub(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def hub() -> Iterator[str]:
-    server = HTTPServer(("127.0.0.1", 0), Hub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
+    server.server_close()
 
 
 ASK = """
 import sys
 from curation.errors import UserError
-from curation.models.pointer import commit
+from curation.models.pointer import OutsideModel, commit
 for name, revision in [a.split("@") for a in sys.argv[1:]]:
     try:
-        print(commit(name, revision or None))
+        sha = commit(name, revision or None)
+        print(sha if revision != sha else OutsideModel(name, None, sha).local())
     except UserError as error:
         print(error.what, "|", error.hint)
 """
@@ -155,3 +175,25 @@ def test_without_a_network_a_branch_is_an_error_with_a_way_out(hub: str) -> None
     (found,) = ask(hub, "someone/model@main", HF_HUB_OFFLINE="1")
     assert "the Hub cannot be reached for someone/model" in found
     assert "full commit sha" in found
+
+
+def test_a_model_is_downloaded_once_without_its_pickles(hub: str, micro: Path, tmp_path: Path) -> None:
+    Hub.files = {p.name: p.read_bytes() for p in micro.iterdir()}
+    Hub.files |= {"pytorch_model.bin": b"pickle", "onnx/model.onnx": b"x", "modeling_own.py": b"run me"}
+    Hub.handed_out.clear()
+    (place,) = ask(hub, f"someone/model@{SHA}", HF_HOME=str(tmp_path))
+    came = {p.name for p in Path(place).iterdir()}
+    assert came == {p.name for p in micro.iterdir()}
+    assert (Path(place) / "model.safetensors").read_bytes() == (micro / "model.safetensors").read_bytes()
+    assert sorted(Hub.handed_out) == sorted(came)
+    again = ask(hub, f"someone/model@{SHA}", HF_HOME=str(tmp_path), HF_HUB_OFFLINE="1")
+    assert again == [place]
+    (refused,) = ask(hub, f"someone/model@{SHA}", HF_HOME=str(tmp_path / "empty"), HF_HUB_OFFLINE="1")
+    assert "cannot be reached" in refused
+
+
+def test_a_repository_of_pickles_is_refused_when_it_came(hub: str, micro: Path, tmp_path: Path) -> None:
+    Hub.files = {p.name: p.read_bytes() for p in micro.iterdir() if p.suffix != ".safetensors"}
+    Hub.files["pytorch_model.bin"] = b"pickle"
+    (refused,) = ask(hub, f"someone/model@{SHA}", HF_HOME=str(tmp_path))
+    assert "someone/model holds no weights (*.safetensors)" in refused
