@@ -38,18 +38,28 @@ def imported_by(commands: list[list[str]], cwd: Path) -> list[str]:
     return [name for name in HEAVY if name in modules]
 
 
-def cpu_seconds(folder: Path, *words: str) -> float:
-    """CPU time of the command, the least of five: what others do on the machine does not count, nor does compiling."""
+FLOOR = "from pydantic import BaseModel, Field\nclass A(BaseModel): x: int = 1\nA()\nimport ruamel.yaml"
+FLOOR_SECONDS = 0.17
+"""CPU time of that on two cores of a laptop with nothing else to do."""
+
+
+def within(seconds: float, folder: Path, *words: str) -> bool:
+    """Whether the command needs no more CPU time than that, compiled, on a machine with nothing else to do.
+
+    Two processes on one core slow each other down, so the limit grows with the time of a known piece of work.
+    """
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     environment["PYTHONPYCACHEPREFIX"] = str(folder)
 
-    def once() -> float:
+    def cpu(*command: str) -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, "-m", "rlhf.cli", *words], capture_output=True, check=True, env=environment)
+        subprocess.run([sys.executable, *command], capture_output=True, check=True, env=environment)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    return min(once() for _ in range(5))
+    pairs = [(cpu("-c", FLOOR), cpu("-m", "rlhf.cli", *words)) for _ in range(4)]
+    floor, needed = min(f for f, _ in pairs), min(n for _, n in pairs)
+    return needed <= seconds * max(1.0, floor / FLOOR_SECONDS)
 
 
 def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
@@ -65,9 +75,9 @@ def test_looking_imports_nothing_heavy(tmp_path: Path) -> None:
 
 
 def test_help_within_a_quarter_of_a_second(tmp_path: Path) -> None:
-    assert cpu_seconds(tmp_path, "--help") <= 0.25
+    assert within(0.25, tmp_path, "--help")
 
 
 def test_check_within_half_a_second(tmp_path: Path) -> None:
     """The widest recipe there is: it has every step."""
-    assert cpu_seconds(tmp_path, "check", "smoke") <= 0.5
+    assert within(0.5, tmp_path, "check", "smoke")
