@@ -162,7 +162,7 @@ def test_only_from_and_until_choose_steps(tmp_path: Path) -> None:
 
 
 def test_the_budget_of_hours_stops_a_step_under_way(tmp_path: Path) -> None:
-    toy = recipe(tmp_path, Budget(hours=1 / 3600), a=toys.Break(how="hang"))
+    toy = recipe(tmp_path, Budget(hours=8 / 3600), a=toys.Break(how="hang"))
     store = Store(tmp_path / "store")
     result = run(toy, store)
     assert result.exit_code == 1 and "budget" in result.outcomes["a"].message
