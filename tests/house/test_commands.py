@@ -32,9 +32,12 @@ ALL = [(page, command) for page in PAGES for command in commands(page)]
 
 def made(target: str) -> list[str]:
     """What make would run for a target, line by line, where everything is up to date."""
-    listed = subprocess.run(
-        ["make", "--dry-run", "--assume-old=.venv/made", target], cwd=ROOT, check=True, capture_output=True, text=True
-    )
+    command = ["make", "--dry-run", "--assume-old=.venv/made", target]
+    # `make test ARGS=...` hands its own flags and variables to every make below it.
+    alone = {
+        k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "MAKELEVEL", "ARGS")
+    }
+    listed = subprocess.run(command, cwd=ROOT, env=alone, check=True, capture_output=True, text=True)
     return listed.stdout.splitlines()
 
 
