@@ -7,8 +7,8 @@ means. What is saved is the new adapter alone, and `lineage.json` says by digest
 
 from __future__ import annotations
 
-import importlib.util
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,11 +94,18 @@ def load_parent(
     return found
 
 
+def need_bitsandbytes(what: str) -> None:
+    """Checks that the extra `quant` is there.
+
+    Raises:
+        UserError: it is not; `what` begins the sentence.
+    """
+    if find_spec("bitsandbytes") is None:
+        raise UserError(f"{what} the package bitsandbytes", hint="pip install 'rlhf-curation[quant]'")
+
+
 def _quantization(settings: Tuning, computed_in: torch.dtype) -> BitsAndBytesConfig:
-    if importlib.util.find_spec("bitsandbytes") is None:
-        raise UserError(
-            "weights in 4 or 8 bits need the package bitsandbytes", hint="pip install 'rlhf-curation[quant]'"
-        )
+    need_bitsandbytes("weights in 4 or 8 bits need")
     return BitsAndBytesConfig(
         load_in_4bit=settings.load_in_4bit,
         load_in_8bit=settings.load_in_8bit,

@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, GenerationConfig
 
 from curation.artifact import Surroundings, bind, hash_file
 from curation.errors import UserError
@@ -133,17 +133,32 @@ def template_of(model: str, chat_template_path: str | None = None) -> ChatTempla
         tokenizer: Any = load_tokenizer(folder)
         stop = generation_config((parents(folder) or [folder])[0])
     else:
-        path = bind_model(OutsideModel(model), None, Surroundings(Path.cwd(), hash_file)).local()
-        if path.is_dir():
-            tokenizer, stop = load_tokenizer(path), generation_config(path)
+        bound = bind_model(OutsideModel(model), None, Surroundings(Path.cwd(), hash_file))
+        if bound.path is None:
+            tokenizer, stop = _from_hub(bound)
+        elif bound.path.is_dir():
+            tokenizer, stop = load_tokenizer(bound.path), generation_config(bound.path)
         else:
-            tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+            tokenizer = AutoTokenizer.from_pretrained(bound.path.parent, gguf_file=bound.path.name)
     if chat_template_path is not None:
         try:
             tokenizer.chat_template = Path(chat_template_path).expanduser().read_text(encoding="utf-8")
         except OSError as error:
             raise UserError(f"the template {chat_template_path} cannot be read: {error.strerror}") from error
     return ChatTemplate(tokenizer, stop)
+
+
+def _from_hub(model: OutsideModel) -> tuple[Any, Any]:
+    """(tokenizer, generation settings or None) of a model on the Hub; its weights stay there."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model.written, revision=model.digest)
+    except (OSError, ValueError, KeyError) as error:
+        what = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(f"the tokenizer of {model.written} cannot be had: {what}") from error
+    try:
+        return tokenizer, GenerationConfig.from_pretrained(model.written, revision=model.digest)
+    except OSError:  # not every model has some
+        return tokenizer, None
 
 
 def look(

@@ -30,7 +30,7 @@ from curation.models.loading import generation_config, load_tokenizer
 from curation.models.numerics import compute_dtype, numerics_class, set_threads, use_device
 from curation.models.template import ChatTemplate
 from curation.progress import Bar
-from rlhf.training.adapters import save_result, trainable_parameters
+from rlhf.training.adapters import need_bitsandbytes, save_result, trainable_parameters
 from rlhf.training.checkpoints import KEPT, Checkpoints, newest
 from rlhf.training.columns import held_out_rows, refuse_overlap, training_rows
 from rlhf.training.encoding import Encodings
@@ -137,6 +137,8 @@ class Run:
             raise UserError(
                 "training in several processes is not supported yet", hint="remove num_processes and accelerate_config"
             )
+        if "8bit" in step.optim or "paged" in step.optim:
+            need_bitsandbytes(f"the optimizer {step.optim} needs")
         per_device, accumulation = cut_batch(step.global_batch_size, training)
         same = (
             "learning_rate num_train_epochs max_steps lr_scheduler_type warmup_steps optim weight_decay "
@@ -165,6 +167,9 @@ class Run:
         step, progress = self.step, self.room.progress
         by_length = step.train_sampling_strategy == "group_by_length"
         trainer.order = BatchOrder(rows.lengths, step.global_batch_size, step.seed, by_length=by_length)
+        for weights in trainer.model.parameters():
+            if weights.requires_grad and weights.dtype != torch.float32:  # TRL rounds adapters on quantized bases
+                weights.data = weights.data.float()
         for callback in (PrinterCallback, ProgressCallback):
             trainer.remove_callback(callback)
         checkpoint = newest(self.room.work)

@@ -13,8 +13,6 @@ from rich.console import Console
 from curation.errors import UserError
 from rlhf.training.inspect import inspect
 
-DATA = Path(__file__).parents[4] / "shared" / "data"
-
 
 def look(file: Path, model: Path, **how: Any) -> tuple[int, dict[str, Any]]:
     out = io.StringIO()
@@ -124,7 +122,6 @@ def test_a_model_without_a_template(micro_copy: Path, tmp_path: Path) -> None:
     assert "chat_template_path" in caught.value.hint
 
 
-@pytest.mark.skipif(not DATA.exists(), reason="the real data are not beside the checkout")
 @pytest.mark.parametrize(
     ("file", "makes", "rows"),
     [
@@ -133,8 +130,8 @@ def test_a_model_without_a_template(micro_copy: Path, tmp_path: Path) -> None:
         ("llamafactory/kto_en_demo.json", "conversations", 300),
     ],
 )
-def test_real_files(micro: Path, file: str, makes: str, rows: int) -> None:
-    code, found = look(DATA / file, micro, max_length=None)
+def test_real_files(micro: Path, real_data: Path, file: str, makes: str, rows: int) -> None:
+    code, found = look(real_data / file, micro, max_length=None)
     assert code == 0
     assert found["makes"] == makes
     assert found["counts"]["rows"] == rows

@@ -237,7 +237,6 @@ def test_a_loss_that_is_no_number_stops_the_run(micro_copy: Path, rows_ref: Make
         ({}, {"per_device_train_batch_size": 3}, "does not divide"),
         ({}, {"num_processes": 2}, "several processes"),
         ({"max_length": 6}, {}, "none of the 8 chats is left"),
-        ({"load_in_4bit": True}, {}, "bitsandbytes"),
     ],
 )
 def test_what_cannot_run_says_so(
@@ -247,6 +246,17 @@ def test_what_cannot_run_says_so(
     with pytest.raises(UserError, match=said) as caught:
         run_step(step, beside=micro_copy, **training)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("what", [{"load_in_4bit": True}, {"optim": "paged_adamw_8bit"}])
+def test_four_bits_need_an_extra(
+    micro_copy: Path, rows_ref: Make, run_step: Run, monkeypatch: pytest.MonkeyPatch, what: dict[str, Any]
+) -> None:
+    monkeypatch.setattr("rlhf.training.adapters.find_spec", lambda name: None)
+    step = Sft(data=rows_ref([chat(1)]), policy=model_ref(micro_copy), **what)
+    with pytest.raises(UserError, match="bitsandbytes") as caught:
+        run_step(step, beside=micro_copy)
+    assert caught.value.hint == "pip install 'rlhf-curation[quant]'"
 
 
 def test_an_overlap_stops_the_run(micro_copy: Path, rows_ref: Make, run_step: Run) -> None:
