@@ -86,13 +86,19 @@ def new_cache(model: PreTrainedModel, capacity: int) -> Cache:
         UserError: the model has layers that keep a running state instead of keys and values.
     """
     config = model.config.get_text_config(decoder=True)
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    if kinds - _ATTENTION:
+    if not has_keys_and_values(model):
+        kinds = ", ".join(sorted(set(config.layer_types)))
         raise UserError(
-            f"answers of a {config.model_type!r} model cannot be sampled: it has {', '.join(sorted(kinds))} layers",
+            f"answers of a {config.model_type!r} model cannot be sampled: it has {kinds} layers",
             hint="use a model with attention in all layers",
         )
     return Cache(layers=[RoomyLayer(capacity) for _ in range(config.num_hidden_layers)])
+
+
+def has_keys_and_values(model: PreTrainedModel) -> bool:
+    """True when all layers attend, so that a cache of keys and values is all there is to remember."""
+    config = model.config.get_text_config(decoder=True)
+    return not set(getattr(config, "layer_types", None) or ["full_attention"]) - _ATTENTION
 
 
 def sees_everything(model: PreTrainedModel) -> bool:

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from curation.errors import UserError
 from curation.models.cache import fill_holes, new_cache, sees_everything, spread
+from curation.models.reading import cache_name, common_beginning
 from curation.models.sampling import choose, uniforms
 from curation.models.settings import Sampling
 from curation.models.template import Refused
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 
     from curation.conversation import Conversation
     from curation.models.loading import Loaded
-
-_WORTH_SHARING = 8
-"""Tokens from which on a common beginning is read once for all prompts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +123,9 @@ def generate(
     if too_long := next((r for r in requests if len(r.prompt) >= loaded.context), None):
         raise UserError(f"prompt {too_long.key} has {len(too_long.prompt)} tokens, the model reads {loaded.context}")
     order = sorted(range(len(requests)), key=lambda i: (-len(requests[i].prompt), requests[i].key, requests[i].sample))
-    writer = _Writer(loaded, how, _common_prefix([r.prompt for r in requests]))
+    prompts = {r.prompt for r in requests}
+    shared = common_beginning(list(prompts), min(map(len, prompts)) - 1) if len(prompts) > 1 else 0
+    writer = _Writer(loaded, how, requests[0].prompt[:shared])
     with torch.inference_mode(), progress.bar(what, total=len(requests), unit="answers") as bar:
         for start in range(0, len(order), batch_size):
             places = order[start : start + batch_size]
@@ -139,14 +139,6 @@ def generate(
     return [answers[i] for i in range(len(requests))]
 
 
-def _common_prefix(prompts: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    """What all prompts begin with, when it is worth sharing; at least one token of each prompt is left over."""
-    first, last = min(prompts), max(prompts)
-    longest = min(map(len, prompts)) - 1
-    shared = next((i for i in range(longest) if first[i] != last[i]), max(longest, 0))
-    return first[:shared] if shared >= _WORTH_SHARING and first != last else ()
-
-
 class NextToken:
     """Asks a model what comes next, whatever its class calls things."""
 
@@ -155,7 +147,7 @@ class NextToken:
         self.inner = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
         takes = inspect.signature(self.inner.forward).parameters
         self._last_only = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
-        self._cache_name = "cache" if "cache" in takes else "past_key_values"
+        self._cache_name = cache_name(self.inner)
 
     def __call__(self, ids_BT: Tensor, positions_BT: Tensor, cache: Cache, mask_BT: Tensor | None = None) -> Tensor:
         """(rows, vocabulary) float32 logits after the last of these tokens; their keys and values go into the cache."""

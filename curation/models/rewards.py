@@ -19,7 +19,8 @@ from curation.errors import UserError
 from curation.models.lineage import parents
 from curation.models.loading import generation_config, load_policy, load_tokenizer, merged, title, whole_model
 from curation.models.numerics import compute_dtype, device
-from curation.models.scoring import BATCH, batches, padded
+from curation.models.reading import batches, read
+from curation.models.scoring import BATCH
 from curation.models.template import ChatTemplate
 from curation.progress import SILENT, Progress
 
@@ -101,9 +102,9 @@ def rewards_of(
     found = [0.0] * len(rows)
     with torch.inference_mode(), progress.bar(what, total=len(rows)) as bar:
         for places in batches([len(row) for row in rows], batch_size):
-            ids_BT = padded([rows[i] for i in places], loaded.device)
-            last_B = torch.tensor([len(rows[i]) - 1 for i in places], device=loaded.device)
-            hidden_BTD = loaded.layers(input_ids=ids_BT, use_cache=False).last_hidden_state
+            batch = [rows[i] for i in places]
+            hidden_BTD, start = read(loaded.layers, batch, min(map(len, batch)) - 1, loaded.device)
+            last_B = torch.tensor([len(row) - 1 - start for row in batch], device=loaded.device)
             hidden_BD = hidden_BTD[torch.arange(len(places), device=loaded.device), last_B].float()
             values_B = nn.functional.linear(hidden_BD, loaded.head.weight.float())[:, 0]
             for i, value in zip(places, values_B.tolist(), strict=True):

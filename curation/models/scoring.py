@@ -1,18 +1,18 @@
 """How likely a model finds an answer: log-probabilities of its tokens, given the prompt.
 
-Rows are padded on the right, where causal attention never looks, so no mask is needed; the output layer is asked only
-where a token of the answer is to be predicted.
+The output layer is asked only where a token of the answer is to be predicted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from curation.models.reading import batches, read
 from curation.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -74,35 +74,20 @@ def log_probs(
     return found
 
 
-def batches(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
-    """Places in `lengths`, longest first, `batch_size` at a time: rows of like length share a batch."""
-    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
-    for start in range(0, len(order), batch_size):
-        yield order[start : start + batch_size]
-
-
-def padded(rows: Sequence[Sequence[int]], device: torch.device) -> Tensor:
-    """(rows, longest) token ids, padded on the right with 0."""
-    ids_BT = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
-    for i, row in enumerate(rows):
-        ids_BT[i, : len(row)] = torch.tensor(row)
-    return ids_BT.to(device)
-
-
 def _sums(loaded: Loaded, rows: Sequence[tuple[Sequence[int], Sequence[int]]]) -> list[float]:
     model: Any = loaded.model
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    ids_BT = padded([[*prompt, *answer] for prompt, answer in rows], loaded.device)
-    hidden_BTD = inner.base_model(input_ids=ids_BT, use_cache=False).last_hidden_state
+    whole = [[*prompt, *answer] for prompt, answer in rows]
+    hidden_BTD, start = read(inner.base_model, whole, min(len(prompt) for prompt, _ in rows) - 1, loaded.device)
     owner = [i for i, (_, answer) in enumerate(rows) for _ in answer]
-    place = [len(prompt) - 1 + k for prompt, answer in rows for k in range(len(answer))]
+    place = [len(prompt) - 1 - start + k for prompt, answer in rows for k in range(len(answer))]
+    targets_N = torch.tensor([token for _, answer in rows for token in answer], device=loaded.device)
     owner_N, place_N = torch.tensor(owner, device=loaded.device), torch.tensor(place, device=loaded.device)
     sums_B = torch.zeros(len(rows), dtype=torch.float64)
-    for start in range(0, len(owner), _LOGITS_AT_ONCE):
-        part = slice(start, start + _LOGITS_AT_ONCE)
+    for begin in range(0, len(owner), _LOGITS_AT_ONCE):
+        part = slice(begin, begin + _LOGITS_AT_ONCE)
         logits_NV = output_logits(inner, hidden_BTD[owner_N[part], place_N[part]])
-        targets_N = ids_BT[owner_N[part], place_N[part] + 1]
-        logprobs_N = logits_NV.gather(-1, targets_N[:, None])[:, 0] - logits_NV.logsumexp(-1)
+        logprobs_N = logits_NV.gather(-1, targets_N[part, None])[:, 0] - logits_NV.logsumexp(-1)
         sums_B.index_add_(0, owner_N[part].cpu(), logprobs_N.double().cpu())
     return [float(x) for x in sums_B]
 

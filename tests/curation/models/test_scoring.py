@@ -9,12 +9,19 @@ from typing import Any
 import pytest
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    MistralConfig,
+    MistralForCausalLM,
+)
 
 from curation.artifact import Policy, Ref, RewardModel
 from curation.conversation import Conversation, Message
 from curation.errors import UserError
 from curation.models import answer_ids, chat_ids, load_policy, load_reward, log_probs, rewards_of
+from curation.models.reading import read
 from curation.operators.perplexity import Perplexity
 from curation.operators.reward_model import RewardScore
 
@@ -26,15 +33,20 @@ CHATS = [
 ]
 
 
-def chat(ask: str, answer: str, **meta: Any) -> Conversation:
-    return Conversation(messages=(Message("user", ask), Message("assistant", answer)), meta=meta)
+SYSTEM = "Open the door, then read the book by hand and plan the cake with care."
 
 
-def by_hand(folder: Path, ask: str, answer: str, *, end: bool = True) -> list[float]:
+def chat(ask: str, answer: str, system: str = "", **meta: Any) -> Conversation:
+    first = (Message("system", system),) if system else ()
+    return Conversation(messages=(*first, Message("user", ask), Message("assistant", answer)), meta=meta)
+
+
+def by_hand(folder: Path, ask: str, answer: str, system: str = "", *, end: bool = True) -> list[float]:
     """Log-probability of each token of the answer (and of its end token), by a full softmax over all positions."""
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    prompt = tokenizer(f"<|im_start|>user\n{ask}<|im_end|>\n<|im_start|>assistant\n")["input_ids"]
+    first = f"<|im_start|>system\n{system}<|im_end|>\n" if system else ""
+    prompt = tokenizer(f"{first}<|im_start|>user\n{ask}<|im_end|>\n<|im_start|>assistant\n")["input_ids"]
     reply = tokenizer(answer + ("<|im_end|>" if end else ""))["input_ids"]
     ids = torch.tensor([prompt + reply])
     with torch.inference_mode():
@@ -42,12 +54,14 @@ def by_hand(folder: Path, ask: str, answer: str, *, end: bool = True) -> list[fl
     return [float(table[i - 1, ids[0, i]]) for i in range(len(prompt), ids.shape[1])]
 
 
+@pytest.mark.parametrize("system", ["", SYSTEM])
 @pytest.mark.parametrize("batch_size", [1, 3, 16])
-def test_log_probs_equal_a_full_forward_pass(micro: Path, batch_size: int) -> None:
+def test_log_probs_equal_a_full_forward_pass(micro: Path, batch_size: int, system: str) -> None:
+    """With the system prompt, all chats share a long beginning, which is read once a batch."""
     loaded = load_policy(micro)
-    rows = [answer_ids(loaded, chat(*c)) for c in CHATS]
+    rows = [answer_ids(loaded, chat(*c, system)) for c in CHATS]
     for found, (ask, answer) in zip(log_probs(loaded, rows, batch_size=batch_size), CHATS, strict=True):
-        wanted = by_hand(micro, ask, answer)
+        wanted = by_hand(micro, ask, answer, system)
         assert found.tokens == len(wanted)
         assert found.log_prob == pytest.approx(sum(wanted), abs=1e-4)  # float32 against float64
 
@@ -113,14 +127,15 @@ def test_rewards_equal_transformers_own_classifier(micro_copy: Path, add_adapter
     tokenizer = AutoTokenizer.from_pretrained(micro_copy)
     wanted = []
     for ask, answer in CHATS:
-        text = f"<|im_start|>user\n{ask}<|im_end|>\n<|im_start|>assistant\n{answer}<|im_end|>"
+        first = f"<|im_start|>system\n{SYSTEM}<|im_end|>\n"
+        text = f"{first}<|im_start|>user\n{ask}<|im_end|>\n<|im_start|>assistant\n{answer}<|im_end|>"
         with torch.inference_mode():
             wanted.append(float(model(**tokenizer(text, return_tensors="pt")).logits[0, 0]))
     loaded = load_reward(folder)
-    rows = [chat_ids(loaded, chat(*c)) for c in CHATS]
+    rows = [chat_ids(loaded, chat(*c, SYSTEM)) for c in CHATS]
     for batch_size in (1, 3, 16):
         assert rewards_of(loaded, rows, batch_size=batch_size) == pytest.approx(wanted, abs=1e-5)
-    found = RewardScore(reward=ref(RewardModel, folder)).score([chat(*c) for c in CHATS])
+    found = RewardScore(reward=ref(RewardModel, folder)).score([chat(*c, SYSTEM) for c in CHATS])
     assert found == pytest.approx(wanted, abs=1e-5)
     assert len({round(x, 3) for x in found}) == len(CHATS)
 
@@ -136,3 +151,28 @@ def test_a_full_reward_model_needs_no_parent(micro_copy: Path, tmp_path: Path) -
     with torch.inference_mode():
         wanted = [float(model(torch.tensor([row])).logits[0, 0]) for row in rows]
     assert rewards_of(loaded, rows) == pytest.approx(wanted, abs=1e-5)
+
+
+def test_a_window_is_counted_from_each_row_and_a_shared_beginning_is_read_once() -> None:
+    """Chats are longer than the window of 6; one row is the other's beginning."""
+    torch.manual_seed(1)
+    model = MistralForCausalLM(
+        MistralConfig(
+            vocab_size=60,
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            sliding_window=6,
+        )
+    ).eval()
+    beginning = list(range(5, 17))
+    rows = [[*beginning, 3, 4, 50], [*beginning, 3], [*beginning, 40, 41, 42, 43, 44]]
+    with torch.inference_mode():
+        for most, shared in ((11, 11), (12, 12), (40, 12), (5, 0)):
+            hidden, start = read(model.model, rows, most, torch.device("cpu"))
+            assert start == shared
+            for i, row in enumerate(rows):
+                wanted = model.model(torch.tensor([row])).last_hidden_state[0, start:]
+                torch.testing.assert_close(hidden[i, : len(row) - start], wanted, atol=1e-5, rtol=0)
