@@ -56,7 +56,7 @@ def model_contents(folder: Path) -> dict[str, str]:
     """File name -> sha256 of what counts in it, for the files of a model that decide what it does."""
     contents: dict[str, str] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix == ".safetensors":
+        if path.suffix in (".safetensors", ".py"):  # code that came with a model decides what it does, too
             contents[path.name] = hash_file(path)
         elif path.name in MODEL_FILES:
             contents[path.name] = _normalized(path)

@@ -176,6 +176,43 @@ def test_a_token_that_the_model_does_not_know_is_refused_with_the_nearest(source
     assert "<|im_end|>" in error.value.hint
 
 
+OWN = """
+from transformers import LlamaConfig, LlamaForCausalLM
+
+class OwnConfig(LlamaConfig):
+    model_type = "own"
+
+class OwnModel(LlamaForCausalLM):
+    config_class = OwnConfig
+    def forward(self, *args, **kwargs):
+        out = super().forward(*args, **kwargs)
+        out.logits = out.logits + 1
+        return out
+"""
+
+
+def test_a_models_own_code_runs_only_where_the_recipe_says_so(
+    source: Path, bring_in: BringIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    (source / "own.py").write_text(OWN)
+    config = json.loads((source / "config.json").read_text())
+    classes = {"AutoConfig": "own.OwnConfig", "AutoModelForCausalLM": "own.OwnModel"}
+    (source / "config.json").write_text(json.dumps({**config, "model_type": "own", "auto_map": classes}))
+    with pytest.raises(UserError, match="config of model cannot be read") as error:
+        bring_in("model")
+    assert "trust_remote_code: true" in error.value.hint
+    with pytest.raises(UserError, match="cannot be loaded"):
+        load_policy(source)
+    out, _ = bring_in("model", trust_remote_code=True)
+    digest = artifact_digest(Policy, out)
+    (source / "config.json").write_text(json.dumps(config))
+    ids = torch.arange(3, 30)[None]
+    torch.testing.assert_close(load_policy(out).model(ids).logits, load_policy(source).model(ids).logits + 1)
+    (out / "own.py").write_text(OWN + "# changed")
+    assert artifact_digest(Policy, out) != digest
+
+
 def write_gguf(model: Path, path: Path, quant: Quant) -> None:
     """The micro model as llama.cpp writes a Llama: its names, its order of the rotary halves, its vocabulary."""
     config = json.loads((model / "config.json").read_text())
