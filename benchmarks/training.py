@@ -1,8 +1,8 @@
-"""What a step of training costs on a CPU, with the output layer of this project and with TRL's own.
+"""What a step of training costs on a CPU: as it is here, with rows that share nothing, and with TRL's output layer too.
 
     python benchmarks/training.py MODEL [--method sft|dpo] [--dtype float32] [--rows 32] [--batch 8] [--threads 1]
 
-MODEL is a folder with a full model. Both runs see the same rows in the same order; losses are printed to show that they
+MODEL is a folder with a full model. All runs see the same rows in the same order; losses are printed to show that they
 agree. CPU seconds are what the process used, so that other work on the machine counts less.
 """
 
@@ -60,11 +60,13 @@ def main() -> None:
 
     import rlhf.training.dpo as dpo
     import rlhf.training.sft as sft
+    from rlhf.training import sharing
 
     torch.set_num_threads(args.threads)
-    compact = sft.use_compact_head
-    for way in ("ours", "trl"):
-        sft.use_compact_head = dpo.use_compact_head = compact if way == "ours" else lambda model: False
+    compact, known = sft.use_compact_head, sharing.KNOWN
+    for way in ("ours", "apart", "trl"):
+        sft.use_compact_head = dpo.use_compact_head = (lambda model: False) if way == "trl" else compact
+        sharing.KNOWN = known if way == "ours" else frozenset()
         with tempfile.TemporaryDirectory() as place:
             here = Path(place)
             found = rows(args.rows, args.method)

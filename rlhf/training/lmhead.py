@@ -23,6 +23,8 @@ from transformers import PreTrainedModel
 from trl.kernels import ChunkedLogProbFunction
 from trl.trainer.utils import FusedCausalLMOutput
 
+from rlhf.training.sharing import hidden_at
+
 CHUNK = 512
 """Tokens projected at once: 100 MB of logits at 49,152 tokens of vocabulary."""
 UNMEASURED = ("entropy", "mean_token_accuracy", "logits/chosen", "logits/rejected")
@@ -97,17 +99,15 @@ def use_compact_head(model: PreTrainedModel) -> bool:
         if not fused_lm_head:
             return trl_forward(*args, labels=labels, **kwargs) if labels is not None else trl_forward(*args, **kwargs)
         items = kwargs.pop("num_items_in_batch", None)
-        kwargs["use_cache"] = False
-        hidden_BTD = self.base_model(*args, **kwargs).last_hidden_state[:, :-1]
         assert labels is not None
         targets_BT = labels[:, 1:]
         mask_BT = targets_BT != -100
+        hidden_ND = hidden_at(self.base_model, config, *mask_BT.nonzero(as_tuple=True), *args, **kwargs)
         head: Any = self.get_output_embeddings()
-        wanted = (hidden_BTD[mask_BT], head.weight, head.bias, targets_BT[mask_BT])
+        wanted = (hidden_ND, head.weight, head.bias, targets_BT[mask_BT])
         if head.weight.requires_grad:
-            found: Tensor = ChunkedLogProbFunction.apply(*wanted, 1.0, head.weight.shape[0], None, 1.0, ("log_probs",))[
-                0
-            ]
+            vocabulary = head.weight.shape[0]
+            found: Tensor = ChunkedLogProbFunction.apply(*wanted, 1.0, vocabulary, None, 1.0, ("log_probs",))[0]
         else:
             found = FrozenHeadLogProbs.apply(*wanted)
         # `masked_scatter` keeps a batch without any label connected to the model.

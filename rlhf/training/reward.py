@@ -6,8 +6,13 @@ sequence classifier reads the last token that is not padding), so such a tokeniz
 
 from __future__ import annotations
 
+import types
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import SequenceClassifierOutputWithPast
 from trl import RewardConfig, RewardTrainer
 
 from curation.artifact import Preferences, Ref
@@ -18,6 +23,7 @@ from rlhf.training import measuring
 from rlhf.training.adapters import as_reward_model, load_parent, lora_config
 from rlhf.training.encoding import Encodings, for_reward
 from rlhf.training.running import Ours, Run, dataset_of
+from rlhf.training.sharing import hidden_at
 
 if TYPE_CHECKING:
     from rlhf.recipe.step import Room
@@ -30,6 +36,7 @@ class Trainer(Ours, RewardTrainer):
     def __init__(self, *args: Any, progress: Progress, **kwargs: Any) -> None:
         self.progress = progress
         super().__init__(*args, **kwargs)
+        _read_last(self.inner)
 
     def margins(self, rows: Encodings, what: str = "held-out pairs") -> list[float]:
         """Reward of the chosen answer beyond that of the rejected one, in the order of the rows."""
@@ -40,6 +47,22 @@ class Trainer(Ours, RewardTrainer):
                 for i, margin in zip(indices, (chosen - rejected).tolist(), strict=True):
                     found[i] = margin
         return found
+
+
+def _read_last(model: PreTrainedModel) -> None:
+    """Lets the model's head look at each row's last token only, as the mask tells it, and rows share their prompts."""
+    config = model.config.get_text_config()
+
+    def forward(
+        self: Any, input_ids: Tensor, attention_mask: Tensor, use_cache: Any = None, **others: Any
+    ) -> SequenceClassifierOutputWithPast:
+        rows, last = torch.arange(len(input_ids), device=input_ids.device), attention_mask.sum(1) - 1
+        hidden_BD = hidden_at(
+            self.base_model, config, rows, last, input_ids=input_ids, attention_mask=attention_mask, **others
+        )
+        return SequenceClassifierOutputWithPast(logits=self.score(hidden_BD))
+
+    model.forward = types.MethodType(forward, model)
 
 
 def train(step: Reward, room: Room) -> dict[str, Any]:
