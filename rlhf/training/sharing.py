@@ -28,6 +28,10 @@ KNOWN = frozenset({"gemma", "llama", "mistral", "olmo2", "phi3", "qwen2", "qwen3
 """Model types that place tokens by `position_ids` alone and take a mask of any shape; a test shows it for each."""
 
 
+_FLAGS = ("use_cache", "return_dict", "output_attentions", "output_hidden_states")
+"""What wrappers hand on and nobody here asked for."""
+
+
 @dataclass(frozen=True)
 class Tree:
     """A batch whose rows share what they begin with. G trees of at most M tokens, from N rows of at most L."""
@@ -52,7 +56,7 @@ def hidden_at(backbone: Any, config: Any, rows: Tensor, columns: Tensor, *args: 
         config: The model's, for text.
         inputs: What the backbone takes; only plain batches padded on the right are made into trees.
     """
-    given = {name: value for name, value in inputs.items() if value is not None and name != "use_cache"}
+    given = {name: value for name, value in inputs.items() if value is not None and name not in _FLAGS}
     plain = not args and set(given) == {"input_ids", "attention_mask"}
     tree = tree_of(given["input_ids"], given["attention_mask"], config) if plain else None
     if tree is None:

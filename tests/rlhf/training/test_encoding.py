@@ -82,6 +82,17 @@ def test_the_masks_are_those_of_trl(template: ChatTemplate) -> None:
     assert set(theirs[len(labels) :]) <= {IGNORED}
 
 
+def test_alpaca_s_template_learns_the_answer_and_its_end(template: ChatTemplate) -> None:
+    """The prompt of Stanford Alpaca is one user turn, and what follows `### Response:` is learned to its end token."""
+    alpaca = written(template, (Path(__file__).parents[3] / "recipes" / "templates" / "alpaca.jinja").read_text())
+    prompt = "Below is an instruction.\n\n### Instruction:\nOpen the door.\n\n### Response:\n"
+    row = Conversation(messages=(user(prompt), assistant("You open the door.")))
+    assert learned(alpaca, [row]) == [f"You open the door.{END}"]
+    made = for_sft([row], alpaca, max_length=None)
+    assert alpaca.tokenizer.decode(made.columns["input_ids"][0]) == f"{prompt}You open the door.{END}"
+    assert made.counts.prompt_differs == 0
+
+
 @pytest.mark.parametrize("length", range(8, 60, 3))
 def test_no_end_token_is_learned_where_a_row_is_cut(template: ChatTemplate, length: int) -> None:
     """The bug of GPT4All's first training run: end tokens on rows that were cut."""

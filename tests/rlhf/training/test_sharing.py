@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from small_runs import Make, Run, chat, model_ref, pair
 from transformers import AutoConfig, AutoModel
 
+from rlhf.steps.dpo import Dpo
+from rlhf.steps.reward import Reward
+from rlhf.steps.sft import Sft
 from rlhf.training import sharing
 from rlhf.training.sharing import KNOWN, can_share, hidden_at, tree_of
 
@@ -151,3 +156,24 @@ def test_batches_that_are_padded_on_the_left_stay_as_they_are() -> None:
 )
 def test_who_can_share(change: dict[str, Any], can: bool) -> None:
     assert can_share(type("C", (Config,), change), 50) is can
+
+
+@pytest.mark.parametrize("method", ["sft", "dpo", "reward"])
+def test_every_trainer_reads_its_rows_as_trees(
+    micro_copy: Path, rows_ref: Make, run_step: Run, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """What passes through the trainers and PEFT on its way to the model is a plain batch still."""
+    built: list[bool] = []
+
+    def spy(*batch: Any) -> Any:
+        tree = tree_of(*batch)
+        built.append(tree is not None)
+        return tree
+
+    monkeypatch.setattr(sharing, "tree_of", spy)
+    monkeypatch.setattr(sharing, "SIZES", (10_000,))
+    cls, row = {"sft": (Sft, chat), "dpo": (Dpo, pair), "reward": (Reward, pair)}[method]
+    step = cls(data=rows_ref([row(i) for i in range(8)]), policy=model_ref(micro_copy), lora_r=2, global_batch_size=8)
+    done, _, _ = run_step(step, beside=micro_copy)
+    assert done.metrics["steps"] == 1
+    assert built
