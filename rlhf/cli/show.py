@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from rlhf.cli import flags
@@ -50,7 +51,21 @@ def run(args: argparse.Namespace) -> int:
     ]
     print(columns(rows, ["name", "step", "state", "digest", ""], STATES))
     print(f"\nstore: {store.root}")
+    if other := _otherwise(loaded, store, planned):
+        print(other)
     return 0
+
+
+def _otherwise(loaded: LoadedRecipe, store: Store, planned: dict[str, Planned]) -> str:
+    """A line that says so when the last run was made with other settings, which is why its results do not show."""
+    last = store.last_run(loaded.name)
+    if not last or last[1].get("changes", []) == list(loaded.changes):
+        return ""
+    made = {name for name, step in last[1]["steps"].items() if step["state"] in ("done", "cached")}
+    if all(p.manifest for name, p in planned.items() if name in made):
+        return ""
+    flags_then = " ".join(shlex.quote(word) for change in last[1]["changes"] for word in change.split(" ", 1))
+    return f"the last run had other settings; to see what it made: rlhf show {loaded.name} {flags_then}".rstrip()
 
 
 def _states(loaded: LoadedRecipe, store: Store, planned: dict[str, Planned]) -> dict[str, str]:

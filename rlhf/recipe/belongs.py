@@ -65,7 +65,7 @@ def in_recipe(key: str, value: Any, known: dict[str, Any]) -> str:
 
 
 def _dtype(key: str) -> str:
-    return {"bf16": ": write `dtype: bfloat16`", "fp16": ": write `dtype: float16`"}.get(key, "")
+    return {"bf16": ": write `dtype: bfloat16`", "fp16": ": write `dtype: bfloat16`, there is no float16"}.get(key, "")
 
 
 def _nested(place: str, value: Any) -> str:

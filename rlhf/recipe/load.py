@@ -83,6 +83,8 @@ class LoadedRecipe:
     """File name -> text of the recipe (and of what it extends), for the page."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The recipe as plain data: extended, with what `--set` changed, nothing filled in."""
+    changes: tuple[str, ...] = ()
+    """What was changed from outside, as typed: `--set sft.max_steps=3`."""
     tree: Node = field(default_factory=lambda: Node({}, Place()), repr=False)
     """The same with the places where it was written."""
 
@@ -151,6 +153,7 @@ def examine(
         head_comment=head_comment(texts[path.name]),
         texts=texts,
         settings=tree.plain(),
+        changes=tuple(c.flag for c in asked),
         tree=tree,
     )
     return loaded, problems

@@ -324,6 +324,7 @@ class _Run:
         record = {
             "recipe": self.loaded.name,
             "path": str(self.loaded.path),
+            "changes": list(self.loaded.changes),
             "started": self.began,
             "seconds": round(time.time() - self.began, 2),
             "exit_code": self.result.exit_code,

@@ -95,6 +95,7 @@ class Worker:
         environment.setdefault("TOKENIZERS_PARALLELISM", "false")
         # Threads that spin while they wait make a busy machine crawl: a training step took 20 times longer there.
         environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        environment.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
         environment["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)  # plugins are found as they are here
         self._child = subprocess.Popen(
             [sys.executable, "-P", "-c", _CHILD, str(theirs.fileno())],

@@ -104,11 +104,11 @@ def inspect(
     Raises:
         UserError: the file or the model cannot be read.
     """
+    entry = data_set(file, format)  # before the model, which may have to be asked for at the Hub
     template = template_of(model, chat_template_path)
     found = look(
-        file,
+        entry,
         template,
-        format=format,
         max_length=max_length,
         assistant_only_loss=assistant_only_loss,
         progress=progress,
@@ -161,23 +161,29 @@ def _from_hub(model: OutsideModel) -> tuple[Any, Any]:
         return tokenizer, None
 
 
+def data_set(file: str, format: str | None = None) -> Dataset:
+    """The file as an entry of a recipe would name it.
+
+    Raises:
+        UserError: there is no such file, or no such format.
+    """
+    entry = Dataset.model_validate({"path": file, "format": format or "auto"})
+    return bind(entry, Surroundings(Path.cwd(), hash_file))
+
+
 def look(
-    file: str,
+    entry: Dataset,
     template: ChatTemplate,
     *,
-    format: str | None = None,
     max_length: int | None = 1024,
     assistant_only_loss: bool = True,
     progress: Progress = SILENT,
 ) -> Inspection:
-    """Reads and encodes a file.
+    """Reads and encodes a data set.
 
     Raises:
         UserError: it cannot be read, or no format fits.
     """
-    entry = bind(
-        Dataset.model_validate({"path": file, "format": format or "auto"}), Surroundings(Path.cwd(), hash_file)
-    )
     said: list[str] = []
     makes, found, malformed = _read(entry, said, progress)
     with progress.bar("encoding", total=len(found)) as bar:

