@@ -21,10 +21,7 @@ from rlhf.recipe.profile import Engine as EngineProfile
 from rlhf.recipe.step import ONE_OR_MORE, Done, Misfit, Room, Step
 
 if TYPE_CHECKING:
-    from curation.pipeline import Curated, Engine
-
-_EXAMPLES = 8
-_SHOWN = 400
+    from curation.pipeline import Engine
 
 
 class Curate(Step):
@@ -63,6 +60,7 @@ class Curate(Step):
 
     def run(self, room: Room) -> Done:
         from curation.pipeline import curate
+        from rlhf.report.seen import look
         from rlhf.steps.endpoints import reachable
 
         with reachable(room) as connections:
@@ -80,10 +78,12 @@ class Curate(Step):
         dropped = room.work / "dropped"
         shutil.rmtree(dropped, ignore_errors=True)
         lost = curated.dropped.write(dropped)
+        seen = look(room.out, dropped if lost else None, curated.ledger)
         return Done(
             ledger=curated.ledger,
             metrics=_metrics(curated.ledger, kept, room),
-            examples=_examples(curated),
+            examples=seen.examples,
+            pictures=seen.pictures,
             side={"dropped": dropped} if lost else {},
             tokens=connections.usage.tokens(),
             usd=connections.usage.usd,
@@ -119,25 +119,3 @@ def _metrics(ledger: Ledger, kept: int, room: Room) -> dict[str, Any]:
         figures = lazy.select(low=c.min(), median=c.median(), mean=c.mean(), high=c.max()).collect().row(0, named=True)
         scores[column.removeprefix(SCORES)] = figures
     return {"rows": given, "kept": kept, "dropped": reasons, **({"scores": scores} if scores else {})}
-
-
-def _examples(curated: Curated) -> list[dict[str, Any]]:
-    """One dropped row for each reason, the first by id, in the order of the operators."""
-    from curation.frame import to_rows
-
-    found: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
-    for frame in curated.dropped.frames():
-        first = frame.sort("id").unique(["dropped_by", "reason"], keep="first", maintain_order=True)
-        for row, (by, reason) in zip(to_rows(first), first.select("dropped_by", "reason").iter_rows(), strict=True):
-            text = _text(row)
-            if (by, reason) not in found or row.id < found[by, reason][0]:
-                found[by, reason] = (row.id, {"dropped by": by, "reason": reason, "text": text})
-    order = [(entry.operator, word) for entry in curated.ledger.entries for word in entry.dropped]
-    return [found[key][1] for key in dict.fromkeys(order)][:_EXAMPLES]
-
-
-def _text(row: Any) -> str:
-    chats = row.conversations() if hasattr(row, "conversations") else [row]
-    lines = [f"{m.role}: {m.content}" for chat in chats[:2] for m in chat.messages]
-    text = "\n".join(lines)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
