@@ -23,13 +23,18 @@ class Says:
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0.0
     finish: str = "stop"
-    usage: tuple[int, int] = (10, 5)
+    usage: tuple[int, int] | None = (10, 5)
+    """None: the server does not count."""
+    cut: bool = False
+    """The connection is lost in the middle of the body."""
 
 
 @dataclass
 class Heard:
     body: dict[str, Any]
     headers: dict[str, str]
+    at: float = 0.0
+    """time.monotonic() of its arrival."""
 
 
 @dataclass
@@ -40,7 +45,7 @@ class ChatServer:
     """Most requests that were ever under way together."""
 
     def last_words(self) -> list[str]:
-        return [h.body["messages"][-1]["content"] for h in self.heard]
+        return [h.body["messages"][-1]["content"] if "messages" in h.body else h.body["prompt"] for h in self.heard]
 
 
 def refuses(status: int, message: str, **how: Any) -> Says:
@@ -48,16 +53,24 @@ def refuses(status: int, message: str, **how: Any) -> Says:
     return Says(status=status, raw=json.dumps({"error": {"message": message}}), **how)
 
 
-def completion(says: Says) -> dict[str, Any]:
-    prompt, completion = says.usage
-    return {
+def completion(says: Says, raw: bool = False) -> dict[str, Any]:
+    """OpenAI's answer: of `/chat/completions`, or of `/completions` (raw text)."""
+    said = {"text": says.text} if raw else {"message": {"role": "assistant", "content": says.text}}
+    made: dict[str, Any] = {
         "id": "chatcmpl-1",
-        "object": "chat.completion",
+        "object": "text_completion" if raw else "chat.completion",
         "created": 1,
         "model": "test",
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": says.text}, "finish_reason": says.finish}],
-        "usage": {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion},
+        "choices": [{"index": 0, **said, "finish_reason": says.finish}],
     }
+    if says.usage is not None:
+        prompt, completion = says.usage
+        made["usage"] = {
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "total_tokens": prompt + completion,
+        }
+    return made
 
 
 @contextmanager
@@ -74,7 +87,8 @@ def chat_server(answer: Callable[[dict[str, Any], int], Says | str]) -> Iterator
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             with lock:
                 number = len(served.heard)
-                served.heard.append(Heard(body, {k.lower(): v for k, v in self.headers.items()}))
+                headers = {k.lower(): v for k, v in self.headers.items()}
+                served.heard.append(Heard(body, headers, time.monotonic()))
                 busy += 1
                 served.at_once = max(served.at_once, busy)
             says = answer(body, number)
@@ -82,14 +96,16 @@ def chat_server(answer: Callable[[dict[str, Any], int], Says | str]) -> Iterator
             time.sleep(says.delay)
             with lock:
                 busy -= 1
-            text = json.dumps(completion(says)) if says.raw is None else says.raw
-            self.send_response(says.status if self.path == "/v1/chat/completions" else 404)
+            path = "/v1/completions" if "prompt" in body else "/v1/chat/completions"
+            text = json.dumps(completion(says, "prompt" in body)) if says.raw is None else says.raw
+            self.send_response(says.status if self.path == path else 404)
             for name, value in {"Content-Type": "application/json", **says.headers}.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(text.encode())))
             self.end_headers()
             with suppress(BrokenPipeError, ConnectionResetError):  # the client gave up
-                self.wfile.write(text.encode())
+                self.wfile.write(text.encode()[: len(text) // 2] if says.cut else text.encode())
+            self.close_connection = self.close_connection or says.cut
 
         def log_message(self, *_: Any) -> None:
             pass

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING, Any
 
+from curation.chat.pace import Pace
 from curation.chat.purse import Purse, Usage
 from curation.chat.request import AnswerCache, Endpoint, Reply, Request
-from curation.conversation import canonical_json
 from curation.errors import UserError
 from curation.progress import SILENT, Progress
 
@@ -23,6 +23,8 @@ RETRIES = 6
 seconds in between or as long as the server asks."""
 MALFORMED_TRIES = 3
 """Times that an answer which is no chat completion is asked for."""
+NOT_TAKEN = (400, 413, 422)
+"""Statuses by which a server says that it does not take this one question."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -47,14 +49,19 @@ class Client:
         self._lock = threading.Lock()
         self._openai: openai.OpenAI | None = None
         self._length_key = "max_tokens"
+        self._pace = Pace(endpoint.requests_per_minute)
         if self._purse.usd_left is not None and endpoint.usd_per_mtok is None:
             raise UserError(
                 f"the recipe has a budget in dollars, but endpoint {endpoint.name!r} has no price",
                 hint=f"set endpoints.{endpoint.name}.usd_per_mtok in the profile: [PROMPT, COMPLETION], [0, 0] if free",
             )
 
-    def ask(self, requests: Sequence[Request], what: str = "asking") -> list[Reply]:
+    def ask(self, requests: Sequence[Request], what: str = "asking", *, may_refuse: bool = False) -> list[Reply]:
         """One reply a request, in order. Equal requests are asked once; known ones not at all.
+
+        Args:
+            may_refuse: A question that the server does not take (it is too long, say) gets a reply that says so in
+                `refused`, instead of ending it all. Only where others were taken: a server that takes none is wrong.
 
         Raises:
             BudgetReached: the money is used up.
@@ -71,7 +78,7 @@ class Client:
                     del todo[key]
                     bar.advance(1)
             with ThreadPoolExecutor(max(1, min(self.endpoint.concurrency, len(todo)))) as pool:
-                jobs = {pool.submit(self._paid, key, request): key for key, request in todo.items()}
+                jobs = {pool.submit(self._paid, key, request, may_refuse): key for key, request in todo.items()}
                 try:
                     for job in as_completed(jobs):
                         if job.exception():
@@ -84,6 +91,13 @@ class Client:
             if failed:
                 raise failed[0] from None
             replies.update({jobs[job]: job.result() for job in jobs})
+            if replies and all(reply.refused for reply in replies.values()):
+                some = next(iter(replies.values())).refused
+                raise UserError(
+                    f"{self.endpoint.host} takes none of {len(replies)} questions: {some}",
+                    where=f"endpoint {self.endpoint.name!r}",
+                    hint="are the settings of the step known to this model, and does each question fit its context?",
+                )
         return [replies[key] for key in keys]
 
     def _known(self, key: str) -> Reply | None:
@@ -93,33 +107,32 @@ class Client:
         self.usage.count(answers=1, cached=1)
         return Reply(**found, cached=True)
 
-    def _paid(self, key: str, request: Request) -> Reply:
-        # A token is a byte of text or more, and a template adds a few around each message.
-        most = sum(len(canonical_json(m.to_dict()).encode()) + 16 for m in request.messages)
+    def _paid(self, key: str, request: Request, may_refuse: bool) -> Reply:
+        most = request.most_tokens()
         worst = self.endpoint.usd(most, request.max_tokens)
         problem = ""
         for _ in range(MALFORMED_TRIES):
             with self._purse.paying(worst) as pay:
-                found, problem = self._sent(request)
+                try:
+                    found, problem = self._sent(request)
+                except _NotTaken as no:
+                    if not may_refuse:
+                        raise no.error from None
+                    return Reply("", finished=False, refused=no.error.what)
                 used = getattr(found, "usage", None)
                 prompt, completion = getattr(used, "prompt_tokens", 0) or 0, getattr(used, "completion_tokens", 0) or 0
+                # Kept before the money is let go of: a kill in between must not lose what was paid for.
+                reply, fault = _read(found, request, prompt, completion)
+                if reply is not None and used is None:  # a server that does not count is not taken for free
+                    prompt, completion = most, min(request.max_tokens, len(reply.text.encode()))
                 price = self.endpoint.usd(prompt, completion)
+                if reply is not None and self._cache is not None:
+                    self._cache.put(key, {n: getattr(reply, n) for n in _KEPT})
+                self.usage.count(answers=reply is not None, prompt=prompt, completion=completion, usd=price)
                 pay(price)
-            self.usage.count(prompt=prompt, completion=completion, usd=price)
-            try:
-                choice = found.choices[0]
-                text, finished = choice.message.content or "", choice.finish_reason == "stop"
-                if not isinstance(text, str):
-                    raise TypeError(f"its content is {type(text).__name__}")
-            except (AttributeError, IndexError, TypeError) as error:
-                problem = problem or f"{error}, in {str(found)[:100]!r}"
-                continue
-            reply = Reply(text, finished, prompt, completion)
-            if self._cache is not None:
-                kept = {n: getattr(reply, n) for n in ("text", "finished", "prompt_tokens", "completion_tokens")}
-                self._cache.put(key, kept)
-            self.usage.count(answers=1)
-            return reply
+            if reply is not None:
+                return reply
+            problem = problem or fault
         raise UserError(
             f"{self.endpoint.host} answered with something that is no chat completion: {self._safe(problem)}",
             where=f"endpoint {self.endpoint.name!r}",
@@ -135,12 +148,18 @@ class Client:
         except (openai.APIResponseValidationError, ValueError) as error:
             return None, f"{type(error).__name__}: {error}"
         except openai.OpenAIError as error:
-            raise self._explained(error) from None
+            explained = self._explained(error)
+            if isinstance(error, openai.APIStatusError) and error.status_code in NOT_TAKEN:
+                raise _NotTaken(explained) from None
+            raise explained from None
 
     def _create(self, request: Request) -> Any:
         import openai
 
         body = request.body(self._model)
+        if request.text is not None:
+            complete: Any = self._connection().completions.create
+            return complete(**body)
         length = body.pop("max_tokens")
         create: Any = self._connection().chat.completions.create
         try:
@@ -164,7 +183,12 @@ class Client:
                         where=f"endpoint {self.endpoint.name!r}",
                         hint=f"export {self.endpoint.api_key_env}=..., or name another variable by api_key_env",
                     )
+                hooks: dict[str, list[Any]] = {
+                    "request": [lambda _: self._pace.wait()],
+                    "response": [lambda response: self._pace.heard(response.status_code, response.headers)],
+                }
                 self._openai = openai.OpenAI(
+                    http_client=openai.DefaultHttpxClient(event_hooks=hooks),
                     api_key=key or "none",
                     base_url=self.endpoint.base_url,
                     timeout=self.endpoint.timeout_s,
@@ -216,3 +240,28 @@ class Client:
         else:
             what = f"{host}: {self._safe(str(error))}"
         return UserError(what, where=f"endpoint {name!r}", hint=hint)
+
+
+_KEPT = ("text", "finished", "prompt_tokens", "completion_tokens", "withheld")
+"""What the cache keeps of a reply."""
+
+
+class _NotTaken(Exception):
+    """The server does not take this question; `error` says why."""
+
+    def __init__(self, error: UserError) -> None:
+        self.error = error
+        super().__init__(error.what)
+
+
+def _read(found: Any, request: Request, prompt: int, completion: int) -> tuple[Reply | None, str]:
+    """The reply in what came back; or None, and why there is none."""
+    try:
+        choice = found.choices[0]
+        text = (choice.message.content if request.text is None else choice.text) or ""
+        if not isinstance(text, str):
+            raise TypeError(f"its content is {type(text).__name__}")
+    except (AttributeError, IndexError, TypeError) as error:
+        return None, f"{error}, in {str(found)[:100]!r}"
+    ended = choice.finish_reason
+    return Reply(text, ended == "stop", prompt, completion, withheld=ended == "content_filter"), ""

@@ -24,7 +24,7 @@ class Connections:
     usage: Usage = field(default_factory=Usage)
 
     def __post_init__(self) -> None:
-        self._purse = Purse(self.usd_left)
+        self._purse = Purse(self.usd_left, self.usage.usd)
         self._clients: dict[str, Client] = {}
 
     def client(self, name: str) -> Client:

@@ -5,10 +5,12 @@ The bound of a recipe is kept before the fact: nobody is asked while the worst c
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from curation.errors import UserError
 
@@ -23,7 +25,20 @@ class Usage:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     usd: float = 0.0
+    journal: Path | None = None
+    """File to which all that is paid is added, one line an answer. What it holds already counts: a step that was cut
+    off and goes on has spent what it had spent."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.journal is None or not self.journal.exists():
+            return
+        for line in self.journal.read_text(encoding="utf-8").split("\n"):
+            with suppress(ValueError):  # a line torn by a kill
+                prompt, completion, usd = json.loads(line)
+                self.prompt_tokens += prompt
+                self.completion_tokens += completion
+                self.usd += usd
 
     def count(
         self, *, answers: int = 0, cached: int = 0, prompt: int = 0, completion: int = 0, usd: float = 0.0
@@ -35,10 +50,14 @@ class Usage:
             self.prompt_tokens += prompt
             self.completion_tokens += completion
             self.usd += usd
+            if self.journal is not None and (prompt or completion or usd):
+                with self.journal.open("a", encoding="utf-8") as file:
+                    file.write(f"\n{json.dumps([prompt, completion, usd])}")
 
     def tokens(self) -> dict[str, int]:
         """As a manifest counts them."""
-        return {"prompt": self.prompt_tokens, "completion": self.completion_tokens} if self.answers else {}
+        used = self.answers or self.prompt_tokens
+        return {"prompt": self.prompt_tokens, "completion": self.completion_tokens} if used else {}
 
 
 class BudgetReached(UserError):
@@ -49,10 +68,14 @@ class Purse:
     """What may still be spent, shared by all clients of a step, from any thread.
 
     A request first reserves its worst case, then pays what it really cost, so the bound is never passed.
+
+    Args:
+        usd_left: The bound; None: none.
+        spent: What was spent of it before, by a try that was cut off.
     """
 
-    def __init__(self, usd_left: float | None = None) -> None:
-        self.usd_left, self.spent = usd_left, 0.0
+    def __init__(self, usd_left: float | None = None, spent: float = 0.0) -> None:
+        self.usd_left, self.spent = usd_left, spent
         self._reserved: list[float] = []
         self._change = threading.Condition()
 

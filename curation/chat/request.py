@@ -32,6 +32,8 @@ class Endpoint:
     usd_per_mtok: tuple[float, float] | None = None
     """Dollars for a million tokens: (prompt, completion). None: money is not counted."""
     concurrency: int = 8
+    requests_per_minute: int | None = None
+    """As many as are sent, retries included. None: as many as `concurrency` and the server's own limits allow."""
     timeout_s: float = 120.0
 
     @property
@@ -49,25 +51,43 @@ class Endpoint:
 class Request:
     """One question to a model. Equal requests are one request: another draw needs another `sample`."""
 
-    messages: tuple[Message, ...]
+    messages: tuple[Message, ...] = ()
     max_tokens: int = 1024
     temperature: float | None = 0.0
     """None: the server's default, for models that take no temperature."""
     sample: int = 0
     """Number of the draw; in the key, not in what is sent."""
+    top_p: float | None = None
+    """None: the server's default."""
+    text: str | None = None
+    """Raw text that the model goes on with, instead of messages: for servers that have `/completions`."""
+    stop: tuple[str, ...] = ()
+    """Texts at which the answer ends."""
+    seed: int | None = None
+    """Names the draws together with `sample`: other draws under another seed. In the key, not in what is sent, because
+    few servers know it."""
 
     def body(self, model: str) -> dict[str, Any]:
         """What is sent."""
-        body: dict[str, Any] = {
-            "model": model,
-            "messages": [m.to_dict() for m in self.messages],
-            "max_tokens": self.max_tokens,
-        }
-        return body if self.temperature is None else {**body, "temperature": self.temperature}
+        asked: dict[str, Any] = {"messages": [m.to_dict() for m in self.messages]}
+        if self.text is not None:
+            asked = {"prompt": self.text}
+        optional = {"temperature": self.temperature, "top_p": self.top_p, "stop": list(self.stop) or None}
+        given = {k: v for k, v in optional.items() if v is not None}
+        return {"model": model, **asked, "max_tokens": self.max_tokens, **given}
 
     def key(self, model: str) -> str:
         """Hash of the question and the draw; holds no address and no secret."""
-        return hashlib.sha256(canonical_json({**self.body(model), "sample": self.sample}).encode()).hexdigest()
+        draw = {"sample": self.sample} if self.seed is None else {"sample": self.sample, "seed": self.seed}
+        return hashlib.sha256(canonical_json({**self.body(model), **draw}).encode()).hexdigest()
+
+    def most_tokens(self) -> int:
+        """A bound on the tokens of the question: each is a byte of text or more, and a template adds a few around each
+        message.
+        """
+        if self.text is not None:
+            return len(self.text.encode()) + 16
+        return sum(len(canonical_json(m.to_dict()).encode()) + 16 for m in self.messages)
 
 
 @dataclass(frozen=True)
@@ -79,5 +99,9 @@ class Reply:
     """False when it was cut at `max_tokens`, or held back by a filter."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    withheld: bool = False
+    """True when the server's filter held the answer back."""
+    refused: str = ""
+    """What the server said where it did not take the question (too long, against its rules); empty for an answer."""
     cached: bool = False
     """True when it was there already and cost nothing."""

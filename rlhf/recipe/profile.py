@@ -77,6 +77,10 @@ class Endpoint(Settings):
     usd_per_mtok: tuple[float, float] | None = None
     """Price of a million tokens in dollars: (prompt, completion). None: money is not counted."""
     concurrency: int = Field(8, ge=1)
+    """Questions that are under way at once."""
+    requests_per_minute: int | None = Field(None, ge=1)
+    """As many as are sent, retries included. None: as many as `concurrency` and the server's own limits allow. When the
+    server asks for a pause (Retry-After), nothing is sent until it is over."""
     timeout_s: float = Field(120.0, gt=0)
 
 

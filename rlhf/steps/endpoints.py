@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from curation.chat import Connections, Endpoint, connected
+from curation.chat import Connections, Endpoint, Usage, connected
 from rlhf.recipe.step import Room
 
 
@@ -13,5 +13,6 @@ from rlhf.recipe.step import Room
 def reachable(room: Room) -> Iterator[Connections]:
     """Inside the block `curation.chat.client(NAME)` finds the profile's endpoints; `.usage` tells what was used."""
     endpoints = {name: Endpoint(name, **entry.model_dump()) for name, entry in room.profile.endpoints.items()}
-    with connected(Connections(endpoints, room.answers, room.usd_left, room.progress)) as connections:
+    usage = Usage(journal=room.work / "spent.jsonl")  # a try that goes on counts what earlier ones spent
+    with connected(Connections(endpoints, room.answers, room.usd_left, room.progress, usage)) as connections:
         yield connections

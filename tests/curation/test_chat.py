@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -134,8 +135,6 @@ def test_what_may_pass_is_tried_again(status: int) -> None:
 
 
 def test_the_server_says_how_long_to_wait() -> None:
-    import time
-
     slow_down = Says(status=429, raw="{}", headers={"Retry-After": "1"})
     with chat_server(lambda b, n: slow_down if n == 0 else echo(b, n)) as server:
         began = time.monotonic()
@@ -292,3 +291,94 @@ def test_completion_of_the_test_server_is_openais() -> None:
     from openai.types.chat import ChatCompletion
 
     assert ChatCompletion.model_validate(completion(Says("x")), strict=True).choices[0].message.content == "x"
+
+
+def test_raw_text_goes_to_the_completions_of_the_server() -> None:
+    asked = chat.Request(text="<|user|>", max_tokens=9, temperature=0.5, top_p=0.9, stop=("<|end|>",))
+    with chat_server(lambda b, n: b["prompt"] + "Why?") as server:
+        assert client(server.url, model="m").ask([asked])[0].text == "<|user|>Why?"
+    assert server.heard[0].body == {
+        "model": "m",
+        "prompt": "<|user|>",
+        "max_tokens": 9,
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "stop": ["<|end|>"],
+    }
+    assert len({asked.key("m"), question("<|user|>", max_tokens=9).key("m"), chat.Request(text="x").key("m")}) == 3
+
+
+def test_the_seed_names_the_draw_and_is_not_sent() -> None:
+    assert question("a").key("m") != question("a", seed=1).key("m") != question("a", seed=2).key("m")
+    assert "seed" not in question("a", seed=1).body("m")
+
+
+def test_a_question_that_is_not_taken_is_told_apart_from_a_server_that_takes_none() -> None:
+    def picky(body: dict[str, Any], number: int) -> Says | str:
+        return refuses(400, "too long for me") if "long" in body["messages"][-1]["content"] else "fine"
+
+    cache = Kept()
+    with chat_server(picky) as server:
+        asked = client(server.url, cache=cache)
+        replies = asked.ask([question("short"), question("long")], may_refuse=True)
+        assert (replies[0].text, replies[0].refused) == ("fine", "")
+        assert "too long for me" in replies[1].refused and not replies[1].finished
+        assert len(cache) == 1, "a refusal costs nothing, and is asked again when the server may have changed its mind"
+        with pytest.raises(UserError, match=r"takes none of 2 questions.*too long for me"):
+            asked.ask([question("long"), question("longer")], may_refuse=True)
+        with pytest.raises(UserError, match="answered 400"):
+            asked.ask([question("short"), question("long")])
+
+
+def test_an_answer_that_a_filter_held_back_is_paid_for_once() -> None:
+    cache = Kept()
+    with chat_server(lambda b, n: Says(None, finish="content_filter")) as server:
+        first, again = (client(server.url, cache=cache).ask([question("a")])[0] for _ in range(2))
+    assert first.withheld and again.withheld and again.cached and len(server.heard) == 1
+
+
+def test_a_connection_that_is_lost_in_the_middle_of_an_answer_is_tried_again() -> None:
+    with chat_server(lambda b, n: Says("half", cut=True) if n < 2 else echo(b, n)) as server:
+        assert client(server.url).ask([question("a")])[0].text == "you said a"
+    assert len(server.heard) == 3
+
+
+def test_no_more_requests_a_minute_than_are_allowed() -> None:
+    began = time.monotonic()
+    with chat_server(echo) as server:
+        client(server.url, requests_per_minute=600).ask([question(str(i)) for i in range(4)])
+    assert max(h.at for h in server.heard) - began >= 0.3  # a tenth of a second between each two
+
+
+def test_when_one_request_is_told_to_wait_all_of_them_do() -> None:
+    slow_down = Says(status=429, raw="{}", headers={"Retry-After": "1"})
+    with chat_server(lambda b, n: slow_down if n == 0 else Says(echo(b, n), delay=0.1)) as server:
+        client(server.url, concurrency=2).ask([question(str(i)) for i in range(8)])
+    began = server.heard[0].at
+    assert not [h for h in server.heard if began + 0.5 < h.at < began + 0.9]
+
+
+def test_what_a_server_does_not_count_is_not_taken_for_free() -> None:
+    with chat_server(lambda b, n: Says("four", usage=None)) as server:
+        asked = client(server.url, usd_per_mtok=(1.0, 1.0))
+        asked.ask([question("hello", max_tokens=100)])
+    assert asked.usage.tokens()["completion"] == 4 and asked.usage.tokens()["prompt"] >= len("hello")
+    assert asked.usage.usd > 0
+
+
+def test_a_step_that_goes_on_has_spent_what_it_had_spent(tmp_path: Path) -> None:
+    """Or else each new try would have the whole budget again."""
+    price = {"usd_per_mtok": (0.0, 1000.0)}  # 5 tokens, at most 10, for 0.005 and 0.01 dollars
+    with chat_server(echo) as server:
+        for name in ("a", "b"):
+            usage = chat.Usage(journal=tmp_path / "spent.jsonl")
+            connections = chat.Connections({"one": chat.Endpoint("one", server.url, **price)}, None, 0.018, usage=usage)
+            connections.client("one").ask([question(name, max_tokens=10)])
+        with (tmp_path / "spent.jsonl").open("a") as file:
+            file.write("\n[10, 5, 0.0")  # a kill in the middle of a line
+        usage = chat.Usage(journal=tmp_path / "spent.jsonl")
+        assert usage.usd == pytest.approx(0.01) and usage.tokens() == {"prompt": 20, "completion": 10}
+        connections = chat.Connections({"one": chat.Endpoint("one", server.url, **price)}, None, 0.018, usage=usage)
+        with pytest.raises(chat.BudgetReached):
+            connections.client("one").ask([question("c", max_tokens=10)])
+    assert len(server.heard) == 2
