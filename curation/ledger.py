@@ -27,6 +27,10 @@ class Reading(BaseModel):
     """Rows made from the used records (a tree gives many)."""
     bytes_lost: int = 0
     """Bytes after the place where a file broke off; 0 for a whole file."""
+    formats: dict[str, int] = Field(default_factory=dict)
+    """Format -> records that were used as it. Several where `auto` met a file in which sets are mixed."""
+    evidence: dict[str, str] = Field(default_factory=dict)
+    """Format that `auto` found -> what spoke for it."""
 
     def problem(self) -> str | None:
         """Why the sum does not hold, or None."""

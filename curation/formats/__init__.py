@@ -14,6 +14,8 @@ BUILTIN: dict[str, str] = {
     "messages": "curation.formats.messages:Messages",
     "oasst": "curation.formats.oasst:OASST",
     "preference": "curation.formats.preference:PreferencePair",
+    "prompt": "curation.formats.completion:Prompts",
+    "ratings": "curation.formats.ratings:Ratings",
     "sharegpt": "curation.formats.sharegpt:ShareGPT",
 }
 """Name in recipes -> class."""

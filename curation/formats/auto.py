@@ -1,68 +1,171 @@
-"""Auto: the format is told by the keys of a file's first records.
+"""Auto: the format is told by the keys of a file's first records, and said, with what spoke for it.
 
-One file has one format. When no format recognizes the first records, nothing is guessed: the error lists the keys that
-were found.
+The first records decide what a file is. A record that has none of that format's keys and all of another's is read as
+the other, so that a file in which two sets were poured together loses nothing; a record that has some of them belongs
+to the file's format and is refused where it is broken. When no format fits the first records, nothing is guessed: the
+error lists the keys that were found.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, islice
+from dataclasses import replace
+from itertools import chain, groupby, islice
 from typing import Any, ClassVar, Literal
 
 from curation.errors import UserError
 from curation.formats.alpaca import Alpaca
-from curation.formats.completion import PromptCompletion
-from curation.formats.format import Format, Makes, Outcome
+from curation.formats.completion import PromptCompletion, Prompts
+from curation.formats.format import Format, Lost, Makes, Outcome
 from curation.formats.hh import HH
 from curation.formats.kto import KTO
 from curation.formats.messages import Messages
 from curation.formats.oasst import OASST
 from curation.formats.preference import PreferencePair
+from curation.formats.ratings import Ratings
 from curation.formats.sharegpt import ShareGPT
 
-_LOOKS_AT = 20
+LOOKS_AT = 100
 """Records at the start of a file."""
-_ORDER: tuple[type[Format], ...] = (OASST, KTO, HH, PreferencePair, ShareGPT, Messages, PromptCompletion, Alpaca)
+ORDER: tuple[type[Format], ...] = (
+    OASST,
+    KTO,
+    HH,
+    PreferencePair,
+    Ratings,
+    ShareGPT,
+    Messages,
+    PromptCompletion,
+    Alpaca,
+    Prompts,
+)
 """The more telling first: a labelled chat is also a chat."""
+
+_Waiting = list[tuple[type[Format], int, Any]]
 
 
 class Auto(Format):
     """Whatever the first records look like."""
 
-    makes: ClassVar[frozenset[Makes]] = frozenset({"conversations", "preferences"})
+    revision: ClassVar[int] = 2
+    makes: ClassVar[frozenset[Makes]] = frozenset({"conversations", "candidates", "preferences"})
 
     op: Literal["auto"] = "auto"
+
+    def scores(self, makes: Makes) -> frozenset[str]:
+        return frozenset().union(*(_built(kind).scores(makes) for kind in ORDER if makes in kind.makes))
 
     def rows(self, record: Any, makes: Makes = "conversations") -> Sequence[Any] | str:
         if not isinstance(record, Mapping):
             return "not_an_object"
-        found = next((f for f in _ORDER if f.recognizes(record)), None)
-        return found().rows(record, makes) if found else "unknown_format"  # type: ignore[call-arg]
+        found = recognized(record)
+        return _built(found).rows(record, makes) if found else "unknown_format"
 
     def outcomes(
         self, records: Iterable[tuple[int, Any]], makes: Makes, carry: Sequence[str] = ()
     ) -> Iterator[Outcome]:
-        """As the format that the first records are recognized as.
+        """As the format that the first records are recognized as, others in between as theirs.
 
         Raises:
             UserError: none is, or it cannot make what is asked for.
         """
         source = iter(records)
-        first = list(islice(source, _LOOKS_AT))
+        first = list(islice(source, LOOKS_AT))
         seen = [record for _, record in first if isinstance(record, Mapping)]
+        everything = chain(first, source)
         if not seen:
-            yield from Messages().outcomes(chain(first, source), makes, carry)
+            yield from Messages().outcomes(everything, makes, carry)
             return
-        found = next((f for f in _ORDER if any(map(f.recognizes, seen))), None)
-        if found is None:
-            raise UserError(
-                "no known format fits its first records", hint=f"keys found: {_keys(seen)}; say which `format:` it is"
-            )
-        if makes not in found.makes:
-            name = found.model_fields["op"].default
-            raise UserError(f"it looks like {name}, which cannot make {makes}", hint="say which `format:` it is")
-        yield from found().outcomes(chain(first, source), makes, carry)  # type: ignore[call-arg]
+        yield from _told(_mixed(main_format(seen, makes), everything, makes, carry))
+
+
+def recognized(record: Mapping[str, Any]) -> type[Format] | None:
+    """The most telling format that a record looks like."""
+    return next((kind for kind in ORDER if kind.evidence(record)), None)
+
+
+def main_format(records: Sequence[Mapping[str, Any]], makes: Makes) -> type[Format]:
+    """The format of a file that begins with these records.
+
+    Raises:
+        UserError: none fits, or the one that fits cannot make what is asked for.
+    """
+    found = next((kind for kind in ORDER if any(map(kind.evidence, records))), None)
+    if found is None:
+        hint = (
+            f"keys found: {_keys(records)}; say which `format:` it is, and under `columns:` what it calls its columns"
+        )
+        raise UserError("no known format fits its first records", hint=hint)
+    if makes not in found.makes:
+        raise UserError(f"it looks like {_name(found)}, which cannot make {makes}", hint="say which `format:` it is")
+    return found
+
+
+def _mixed(
+    main: type[Format], records: Iterable[tuple[int, Any]], makes: Makes, carry: Sequence[str]
+) -> Iterator[tuple[type[Format], Outcome, Any]]:
+    """(format, outcome, a record of it) for all records, those of the main format as they come."""
+    aside: _Waiting = []
+    last: list[Any] = [None]
+
+    def own() -> Iterator[tuple[int, Any]]:
+        for index, record in records:
+            other = _other(main, record)
+            if other is None:
+                if isinstance(record, Mapping) and main.evidence(record):
+                    last[0] = record
+                yield index, record
+            else:
+                aside.append((other, index, record))
+
+    for outcome in _built(main).outcomes(own(), makes, carry):
+        yield main, outcome, last[0]
+        yield from _others(aside, makes, carry, last=False)
+    yield from _others(aside, makes, carry, last=True)
+
+
+def _other(main: type[Format], record: Any) -> type[Format] | None:
+    """The format of a record that is none of the main format's; None for one that is, or that nothing recognizes."""
+    if not isinstance(record, Mapping) or not main.telling.isdisjoint(record) or main.evidence(record):
+        return None
+    found = recognized(record)
+    return None if found is main else found
+
+
+def _others(
+    aside: _Waiting, makes: Makes, carry: Sequence[str], *, last: bool
+) -> Iterator[tuple[type[Format], Outcome, Any]]:
+    """Reads what was put aside, formats that need the whole file at its end alone."""
+    ready = [one for one in aside if last or not one[0].whole]
+    aside[:] = [one for one in aside if not last and one[0].whole]
+    ready.sort(key=lambda one: (ORDER.index(one[0]), one[1]))
+    for kind, group in groupby(ready, key=lambda one: one[0]):
+        found = [(index, record) for _, index, record in group]
+        if makes not in kind.makes:
+            lost = [Lost(index, f"cannot_make_{makes}", record) for index, record in found]
+            yield kind, Outcome(lost=lost), found[0][1]
+            continue
+        for outcome in _built(kind).outcomes(found, makes, carry):
+            yield kind, outcome, found[0][1]
+
+
+def _told(found: Iterable[tuple[type[Format], Outcome, Any]]) -> Iterator[Outcome]:
+    """The outcomes with the name of their format, the first of each with what spoke for it."""
+    said: set[type[Format]] = set()
+    for kind, outcome, record in found:
+        evidence = ""
+        if kind not in said and record is not None:
+            said.add(kind)
+            evidence = kind.evidence(record)
+        yield replace(outcome, format=_name(kind), evidence=evidence)
+
+
+def _built(kind: type[Format]) -> Format:
+    return kind()  # type: ignore[call-arg]  # `op` has a default in every subclass
+
+
+def _name(kind: type[Format]) -> str:
+    return str(kind.model_fields["op"].default)
 
 
 def _keys(records: Sequence[Mapping[str, Any]]) -> str:

@@ -1,7 +1,9 @@
 """Prompt and completion, TRL's `prompt`/`completion`: two texts, or two lists of messages.
 
-{"prompt": "What color is the sky?", "completion": "It is blue."}
-{"prompt": [{"role": "user", "content": "..."}], "completion": [{"role": "assistant", "content": "..."}]}
+    {"prompt": "What color is the sky?", "completion": "It is blue."}
+    {"prompt": [{"role": "user", "content": "..."}], "completion": [{"role": "assistant", "content": "..."}]}
+
+The answer may be called `response` (GPT4All), and the prompt `question` then (OpenOrca).
 """
 
 from __future__ import annotations
@@ -10,29 +12,68 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from curation.conversation import AnyRow, Conversation, Message
-from curation.formats.fields import Refused, absent, filled, messages, record_id, text, tools, unpacked
+from curation.formats.fields import (
+    SYSTEM,
+    Refused,
+    absent,
+    filled,
+    first_of,
+    messages,
+    record_id,
+    text,
+    tools,
+    unpacked,
+    with_system,
+)
 from curation.formats.format import Format, Makes
+
+ANSWERS = ("completion", "response")
+PROMPTS = ("prompt", "question")
 
 
 class PromptCompletion(Format):
     """A prompt and its one answer."""
 
-    reads: ClassVar[frozenset[str]] = frozenset({"prompt", "completion", "system", "tools", "id"})
+    revision: ClassVar[int] = 2
+    reads: ClassVar[frozenset[str]] = frozenset({*PROMPTS, *ANSWERS, *SYSTEM, "tools", "id"})
+    telling: ClassVar[frozenset[str]] = frozenset({"prompt", *ANSWERS})
 
     op: Literal["completion"] = "completion"
 
     @classmethod
-    def recognizes(cls, record: Mapping[str, Any]) -> bool:
-        return "prompt" in record and "completion" in record
+    def evidence(cls, record: Mapping[str, Any]) -> str:
+        asked = next((name for name in PROMPTS if name in record), None)
+        said = next((name for name in ANSWERS if name in record), None)
+        return f"`{asked}` and `{said}`" if asked and said else ""
 
     def parse(self, record: Mapping[str, Any], makes: Makes) -> Sequence[AnyRow]:
+        answer = next((record[name] for name in ANSWERS if not absent(record.get(name))), None)
         return [
             Conversation(
-                messages=(*prompted(record), *answered(record.get("completion"), "no_completion")),
+                messages=(*prompted(record, PROMPTS), *answered(answer, "no_completion")),
                 tools=tools(record.get("tools")),
                 meta=record_id(record),
             )
         ]
+
+
+class Prompts(Format):
+    """Prompts without an answer, TRL's prompt-only: to sample answers for."""
+
+    reads: ClassVar[frozenset[str]] = frozenset({"prompt", *SYSTEM, "tools", "id"})
+    telling: ClassVar[frozenset[str]] = frozenset({"prompt"})
+
+    op: Literal["prompt"] = "prompt"
+
+    @classmethod
+    def evidence(cls, record: Mapping[str, Any]) -> str:
+        return "`prompt` stands alone" if isinstance(record.get("prompt"), str | list) else ""
+
+    def parse(self, record: Mapping[str, Any], makes: Makes) -> Sequence[AnyRow]:
+        asked = prompted(record)
+        if asked[-1].role == "assistant":
+            raise Refused("ends_on_assistant")
+        return [Conversation(messages=asked, tools=tools(record.get("tools")), meta=record_id(record))]
 
 
 def is_list(value: Any) -> bool:
@@ -46,20 +87,17 @@ def is_list(value: Any) -> bool:
 _SPEAKS = {"role", "from"}
 
 
-def prompted(record: Mapping[str, Any]) -> tuple[Message, ...]:
-    """The turns of the column `prompt`, behind the column `system` where there is one.
+def prompted(record: Mapping[str, Any], names: Sequence[str] = ("prompt",)) -> tuple[Message, ...]:
+    """The turns of the first of these columns that is there, behind the column `system` where there is one.
 
     Raises:
         Refused: `no_prompt`, or what is wrong with a turn.
     """
-    asked = record.get("prompt")
-    if absent(asked) or asked in ("", []):
+    asked = first_of(record, names)
+    if asked is None:
         raise Refused("no_prompt")
     turns = messages(asked) if is_list(asked) else (Message("user", filled(asked, "no_prompt")),)
-    system = record.get("system")
-    if not absent(system) and system != "" and turns[0].role != "system":
-        turns = (Message("system", filled(system, "no_text")), *turns)
-    return turns
+    return with_system(turns, record)
 
 
 def answered(value: Any, reason: str) -> tuple[Message, ...]:

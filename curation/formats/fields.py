@@ -18,14 +18,24 @@ MAX_DEPTH = 100
 
 ROLES = {
     **dict.fromkeys(("user", "human", "prompter"), "user"),
-    **dict.fromkeys(("assistant", "gpt", "chatgpt", "bing", "bard", "model", "chatbot", "function_call"), "assistant"),
+    **dict.fromkeys(("assistant", "gpt", "chatgpt", "bing", "bard", "model", "chatbot", "bot", "ai"), "assistant"),
+    **dict.fromkeys(("claude", "gemini", "function_call", "tool_call"), "assistant"),
     **dict.fromkeys(("system", "developer"), "system"),
-    **dict.fromkeys(("tool", "function", "observation", "function_response"), "tool"),
+    **dict.fromkeys(("tool", "function", "observation", "function_response", "tool_response", "ipython"), "tool"),
 }
 """What exports call a role -> what it is called here."""
 
 KEPT = ("tool_calls", "tool_call_id", "name", "reasoning_content", "thinking")
 """Keys of a message that travel with it, besides role and content."""
+
+SYSTEM = ("system", "system_prompt")
+"""Columns with the system turn of a chat."""
+
+_CALLS = ("function_call", "tool_call")
+"""Roles of turns that are a call and no text."""
+_TEXT_PARTS = {None, "text", "input_text", "output_text"}
+_OTHER_PARTS = {"image_url": "image", "input_image": "image", "input_audio": "audio", "video_url": "video"}
+_MEDIA = ("image", "audio", "video", "file")
 
 
 class Refused(Exception):
@@ -75,6 +85,17 @@ def absent(value: Any) -> bool:
     return value is None or (isinstance(value, float) and value != value)
 
 
+def number(value: Any) -> float | None:
+    """A finite number, also one that is written as text (`"4"`); None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        found = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return found if found - found == 0 else None
+
+
 def plain(value: Any, depth: int = 0) -> Any:
     """The value as plain JSON: keys whose value is None left out, text clean.
 
@@ -110,6 +131,23 @@ def unpacked(value: Any) -> Any:
     return value
 
 
+def first_of(record: Mapping[str, Any], names: Sequence[str]) -> Any:
+    """The value of the first of these columns that holds something, else None."""
+    return next((record[name] for name in names if not absent(record.get(name)) and record[name] not in ("", [])), None)
+
+
+def with_system(turns: tuple[Message, ...], record: Mapping[str, Any]) -> tuple[Message, ...]:
+    """The turns behind the column `system` (or `system_prompt`), where there is one and they have no such turn.
+
+    Raises:
+        Refused: `no_text` or `not_text` when the column holds something else.
+    """
+    system = first_of(record, SYSTEM)
+    if system is None or (turns and turns[0].role == "system"):
+        return turns
+    return (Message("system", filled(system, "no_text")), *turns)
+
+
 def messages(value: Any) -> tuple[Message, ...]:
     """A list of turns, in any of the usual spellings (`role`/`content`, `from`/`value`).
 
@@ -128,11 +166,13 @@ def message(turn: Any) -> Message:
     """One turn.
 
     Raises:
-        Refused: `not_a_message`, `no_role`, `unknown_role`, `no_text`, `not_text`, `not_plain`, `too_deep`.
+        Refused: `not_a_message`, `no_role`, `unknown_role`, `not_plain`, `too_deep`, or what `content` says.
     """
     if not isinstance(turn, Mapping):
         raise Refused("not_a_message")
-    written = turn.get("role", turn.get("from"))
+    written = turn.get("role")
+    if absent(written):  # a column of Arrow has both names, one of them empty
+        written = turn.get("from")
     if not isinstance(written, str):
         raise Refused("no_role")
     role = ROLES.get(written) or ROLES.get(written.strip().lower())
@@ -145,8 +185,12 @@ def message(turn: Any) -> Message:
     extra = {}
     if len(turn) > 2:  # the usual turn has who and what, and nothing else
         extra = {key: plain(turn[key]) for key in KEPT if not absent(turn.get(key)) and turn[key] not in ([], "")}
-    if written == "function_call" and (call := _called(said)):
-        return Message(role, "", canonical_json({**extra, "tool_calls": [call]}))
+        if "tool_calls" not in extra and (calls := _called(turn.get("function_call"))):
+            extra["tool_calls"] = calls
+        if absent(said) and not absent(turn.get("refusal")):
+            said = turn["refusal"]
+    if written.strip().lower() in _CALLS and (calls := _called(said)):
+        return Message(role, "", canonical_json({**extra, "tool_calls": calls}))
     if absent(said) and "tool_calls" in extra:
         said = ""
     return Message(role, content(said), canonical_json(extra) if extra else None)
@@ -156,20 +200,41 @@ def content(said: Any) -> str:
     """The text of a turn; a list of text parts is joined.
 
     Raises:
-        Refused: `no_text`, or `not_text` for parts that are none (images are not read).
+        Refused: `no_text`; `image_part`, `audio_part`, `video_part`, `file_part` for a part that is none, because a
+            chat without its image is another chat; `not_text` for anything else.
     """
     if isinstance(said, list):
-        return "".join(text(part.get("text") if isinstance(part, Mapping) else part, "not_text") for part in said)
+        return "".join(map(_part, said))
     return text(said, "no_text")
 
 
-def _called(said: Any) -> dict[str, Any] | None:
-    """The tool call that a `function_call` turn spells out, in OpenAI's form; None when it spells none."""
-    call = unpacked(said)
-    if not isinstance(call, Mapping) or not isinstance(call.get("name"), str):
-        return None
-    function = {"name": clean(call["name"]), "arguments": plain(call.get("arguments", {}))}
-    return {"type": "function", "function": function}
+def _part(part: Any) -> str:
+    if not isinstance(part, Mapping):
+        return text(part, "not_text")
+    kind = part.get("type")
+    if not isinstance(kind, str | None):
+        raise Refused("not_text")
+    if kind in _TEXT_PARTS:
+        return text(part.get("text"), "not_text")
+    if kind == "refusal":
+        return text(part.get("refusal"), "not_text")
+    kind = _OTHER_PARTS.get(kind or "", kind)
+    raise Refused(f"{kind}_part" if kind in _MEDIA else "not_text")
+
+
+def _called(said: Any) -> list[dict[str, Any]]:
+    """The tool calls that a `function_call` spells out, in OpenAI's form; none when it spells none."""
+    found = unpacked(said)
+    calls = [found] if isinstance(found, Mapping) else found if isinstance(found, list) else []
+    if not all(isinstance(call, Mapping) and isinstance(call.get("name"), str) for call in calls):
+        return []
+    return [
+        {
+            "type": "function",
+            "function": {"name": clean(call["name"]), "arguments": plain(call.get("arguments", {}))},
+        }
+        for call in calls
+    ]
 
 
 def tools(value: Any) -> str | None:

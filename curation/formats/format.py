@@ -16,7 +16,7 @@ from curation.conversation import AnyRow
 from curation.formats.fields import Refused, plain
 from curation.settings import Settings
 
-Makes = Literal["conversations", "preferences"]
+Makes = Literal["conversations", "candidates", "preferences"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,10 @@ class Outcome:
     """Records that are in none."""
     left_out: Mapping[str, int] | None = None
     """Reason -> parts of a used record that are in no row: the deleted messages of a tree, say. In no sum."""
+    format: str = ""
+    """Name of the format that the records were read as, where `auto` found it."""
+    evidence: str = ""
+    """What spoke for that format, once a file."""
 
 
 class Format(Settings):
@@ -52,6 +56,11 @@ class Format(Settings):
     """What its records can be made into."""
     reads: ClassVar[frozenset[str]] = frozenset()
     """Keys of a record that it takes for itself; other columns can be carried along in `meta`."""
+    telling: ClassVar[frozenset[str]] = frozenset()
+    """Keys that a record of another format does not have. For `auto`: a record with one of them stays with the format
+    of its file, however broken it is."""
+    whole: ClassVar[bool] = False
+    """Its rows need records from anywhere in the file, so it reads all of them before it gives any."""
     decided_by: ClassVar[str] = ""
     """Who decided its preferences, where the format itself says so: `people`."""
 
@@ -59,9 +68,13 @@ class Format(Settings):
     """Name in recipes; a subclass makes it a `Literal` with a default."""
 
     @classmethod
-    def recognizes(cls, record: Mapping[str, Any]) -> bool:
-        """Whether a record looks like this format, judged by its keys. For `auto`."""
-        return False
+    def evidence(cls, record: Mapping[str, Any]) -> str:
+        """What in a record speaks for this format, in words for people; empty when nothing does. For `auto`."""
+        return ""
+
+    def scores(self, makes: Makes) -> frozenset[str]:
+        """Names of the scores that its rows may bring along: ratings, say."""
+        return frozenset()
 
     def parse(self, record: Mapping[str, Any], makes: Makes) -> Sequence[AnyRow]:
         """The rows of one record, at least one.

@@ -25,14 +25,16 @@ class HH(Format):
 
     makes: ClassVar[frozenset[Makes]] = frozenset({"conversations", "preferences"})
     reads: ClassVar[frozenset[str]] = frozenset({"chosen", "rejected", "id"})
+    telling: ClassVar[frozenset[str]] = frozenset({"chosen", "rejected"})
     decided_by: ClassVar[str] = "people"
 
     op: Literal["hh"] = "hh"
 
     @classmethod
-    def recognizes(cls, record: Mapping[str, Any]) -> bool:
+    def evidence(cls, record: Mapping[str, Any]) -> str:
         both = (record.get("chosen"), record.get("rejected"))
-        return "prompt" not in record and all(isinstance(t, str) and t.lstrip().startswith("Human:") for t in both)
+        found = "prompt" not in record and all(isinstance(t, str) and t.lstrip().startswith("Human:") for t in both)
+        return "`chosen` and `rejected` begin with Human:" if found else ""
 
     def parse(self, record: Mapping[str, Any], makes: Makes) -> Sequence[AnyRow]:
         chosen = transcript(text(record.get("chosen"), "no_chosen"))

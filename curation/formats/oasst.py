@@ -59,6 +59,8 @@ class OASST(Format):
 
     makes: ClassVar[frozenset[Makes]] = frozenset({"conversations", "preferences"})
     reads: ClassVar[frozenset[str]] = _OWN
+    telling: ClassVar[frozenset[str]] = frozenset({"message_id", "parent_id", "message_tree_id"})
+    whole: ClassVar[bool] = True
     decided_by: ClassVar[str] = "people"
 
     op: Literal["oasst"] = "oasst"
@@ -79,8 +81,11 @@ class OASST(Format):
     """`assistant` leaves out replies of users that nobody answered, so that threads end on an answer."""
 
     @classmethod
-    def recognizes(cls, record: Mapping[str, Any]) -> bool:
-        return {"message_id", "parent_id", "text", "role"} <= record.keys() or _is_nested(record)
+    def evidence(cls, record: Mapping[str, Any]) -> str:
+        if _is_nested(record):
+            return "`prompt` is a message with a `message_id`"
+        flat = {"message_id", "parent_id", "text", "role"} <= record.keys()
+        return "`message_id`, `parent_id`, `text` and `role`" if flat else ""
 
     def rows(self, record: Any, makes: Makes = "conversations") -> Sequence[AnyRow] | str:
         """The rows of a nested tree (or of a flat message that stands alone), or the reason why there are none."""

@@ -6,6 +6,10 @@
 
 Where the prompt is implied it is what the two share from the start, as in TRL's `extract_prompt`; of two texts that is
 cut before the last space. A prompt in text beside two whole chats says nothing new, and the chats count.
+
+The prompt may be called `question` (Orca's pairs) or `instruction`, with an `input`, or be the chat in `conversations`
+(LLaMA-Factory). Ratings of the two (`score_chosen` and `score_rejected`, `chosen-rating` and `rejected-rating` ...)
+become the scores `rating_chosen` and `rating_rejected`; a pair whose ratings are equal stays chosen, as the set says.
 """
 
 from __future__ import annotations
@@ -15,23 +19,37 @@ from typing import Any, ClassVar, Literal
 
 from curation.conversation import AnyRow, Conversation, Message, Preference
 from curation.formats.completion import answered, is_list, prompted
-from curation.formats.fields import Refused, absent, record_id, text
+from curation.formats.fields import SYSTEM, Refused, absent, first_of, number, record_id, text
 from curation.formats.format import Format, Makes
 
 Turns = tuple[Message, ...]
+
+PROMPTS = ("prompt", "question", "instruction", "conversations", "conversation")
+_RATED = tuple(
+    (f"{a}chosen{b}", f"{a}rejected{b}")
+    for a, b in (("rating_", ""), ("score_", ""), ("", "_rating"), ("", "_score"), ("", "-rating"), ("", "-score"))
+)
+"""Columns with the ratings of the two answers."""
 
 
 class PreferencePair(Format):
     """A prompt with a chosen and a rejected answer. As conversations: the prompt with the chosen one."""
 
     makes: ClassVar[frozenset[Makes]] = frozenset({"conversations", "preferences"})
-    reads: ClassVar[frozenset[str]] = frozenset({"prompt", "chosen", "rejected", "system", "id"})
+    revision: ClassVar[int] = 2
+    reads: ClassVar[frozenset[str]] = frozenset(
+        {*PROMPTS, "input", "chosen", "rejected", *SYSTEM, "id", *(name for both in _RATED for name in both)}
+    )
+    telling: ClassVar[frozenset[str]] = frozenset({"chosen", "rejected"})
 
     op: Literal["preference"] = "preference"
 
     @classmethod
-    def recognizes(cls, record: Mapping[str, Any]) -> bool:
-        return "chosen" in record and "rejected" in record
+    def evidence(cls, record: Mapping[str, Any]) -> str:
+        return "`chosen` and `rejected`" if "chosen" in record and "rejected" in record else ""
+
+    def scores(self, makes: Makes) -> frozenset[str]:
+        return frozenset({"rating_chosen", "rating_rejected"} if makes == "preferences" else {"rating"})
 
     def parse(self, record: Mapping[str, Any], makes: Makes) -> Sequence[AnyRow]:
         chosen, rejected = record.get("chosen"), record.get("rejected")
@@ -39,13 +57,13 @@ class PreferencePair(Format):
             if absent(value) or value == []:
                 raise Refused(reason)
         listed = is_list(chosen) and is_list(rejected)
-        written = not absent(record.get("prompt")) and record["prompt"] not in ("", [])
-        if not written or (listed and not is_list(record["prompt"])):
+        asked = _asked(record)
+        if asked is None or (listed and not is_list(asked)):
             pair = self._implied(record, chosen, rejected, listed)
         else:
-            prompt = prompted(record)
+            prompt = prompted({**record, "prompt": asked})
             pair = without_prompt(prompt, answered(chosen, "no_chosen"), answered(rejected, "no_rejected"))
-        return [made(*pair, makes, record_id(record), self.decided_by)]
+        return [made(*pair, makes, record_id(record), self.decided_by, _ratings(record))]
 
     def _implied(
         self, record: Mapping[str, Any], chosen: Any, rejected: Any, listed: bool
@@ -54,8 +72,24 @@ class PreferencePair(Format):
             return shared_text(text(chosen, "no_chosen"), text(rejected, "no_rejected"))
         a, b = answered(chosen, "no_chosen"), answered(rejected, "no_rejected")
         if len(a) == 1 and len(b) == 1:  # two answers alone: the prompt must stand beside them
-            return prompted(record), a, b
+            return prompted({**record, "prompt": _asked(record)}), a, b
         return shared(a, b)
+
+
+def _asked(record: Mapping[str, Any]) -> Any:
+    """What stands as the prompt, or None; an instruction with an input is one text of two lines."""
+    asked, given = first_of(record, PROMPTS), first_of(record, ("input",))
+    plain = isinstance(asked, str) and isinstance(given, str) and first_of(record, PROMPTS[:2]) is None
+    return f"{asked}\n{given}" if plain else asked
+
+
+def _ratings(record: Mapping[str, Any]) -> tuple[float, float] | None:
+    """The numbers that the two answers were given, where both have one."""
+    for both in _RATED:
+        chosen, rejected = (number(record.get(name)) for name in both)
+        if chosen is not None and rejected is not None:
+            return chosen, rejected
+    return None
 
 
 def shared(chosen: Turns, rejected: Turns) -> tuple[Turns, Turns, Turns]:
@@ -104,9 +138,16 @@ def without_prompt(prompt: Turns, chosen: Turns, rejected: Turns) -> tuple[Turns
 
 
 def made(
-    prompt: Turns, chosen: Turns, rejected: Turns, makes: Makes, meta: Mapping[str, Any], decided_by: str
+    prompt: Turns,
+    chosen: Turns,
+    rejected: Turns,
+    makes: Makes,
+    meta: Mapping[str, Any],
+    decided_by: str,
+    ratings: tuple[float, float] | None = None,
 ) -> AnyRow:
     """The pair, or the conversation with the chosen answer."""
     if makes == "conversations":
-        return Conversation(messages=(*prompt, *chosen), meta=meta)
-    return Preference(prompt=prompt, chosen=chosen, rejected=rejected, meta=meta, decided_by=decided_by)
+        return Conversation(messages=(*prompt, *chosen), meta=meta, scores={"rating": ratings[0]} if ratings else {})
+    scores = {"rating_chosen": ratings[0], "rating_rejected": ratings[1]} if ratings else {}
+    return Preference(prompt=prompt, chosen=chosen, rejected=rejected, meta=meta, decided_by=decided_by, scores=scores)

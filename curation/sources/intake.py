@@ -35,6 +35,13 @@ SAID_SO = "data set"
 """`decided_by` of pairs whose format does not know who decided."""
 
 
+ROW_TYPES: Mapping[Makes, type] = {
+    "conversations": Conversation,
+    "candidates": Candidates,
+    "preferences": Preference,
+}
+
+
 class Intake:
     """Reads bound entries once.
 
@@ -73,9 +80,8 @@ class Intake:
         """
         from curation.frame import to_frame
 
-        kind = Conversation if self.makes == "conversations" else Preference
         for number, rows in self.rows():
-            yield number, to_frame(rows, kind)
+            yield number, to_frame(rows, ROW_TYPES[self.makes])
 
     def rows(self) -> Iterator[tuple[int, list[AnyRow]]]:
         """The same as lists of rows."""
@@ -111,6 +117,11 @@ class Intake:
                 for lost in outcome.lost:
                     self._lose(reading, file, lost.index, lost.reason, lost.record)
                 reading.used += outcome.used
+                if outcome.used:
+                    name = outcome.format or entry.format.op
+                    reading.formats[name] = reading.formats.get(name, 0) + outcome.used
+                if outcome.evidence:
+                    reading.evidence[outcome.format] = outcome.evidence
                 reading.rows += len(outcome.rows)
                 self.left_out.update(outcome.left_out or {})
                 for index, row in outcome.rows:
@@ -212,6 +223,8 @@ def read_rows(
         total.rows += reading.rows
         total.bytes_lost += reading.bytes_lost
         total.malformed = dict(Counter(total.malformed) + Counter(reading.malformed))
+        total.formats = dict(Counter(total.formats) + Counter(reading.formats))
+        total.evidence |= reading.evidence
     return rows, total
 
 

@@ -126,6 +126,11 @@ def _about(m: Manifest, store: Store) -> list[str]:
             for r in m.ledger.readings
         ]
         lines += ["", columns(rows, ["source", "records", "used", "malformed"])]
+        lines += [
+            f"{r.source} was read as {name} ({r.formats.get(name, 0):,} records): {why}"
+            for r in m.ledger.readings
+            for name, why in r.evidence.items()
+        ]
     if m.ledger and m.ledger.entries:
         rows = [
             [e.operator, f"{e.made:,}", f"{e.children:,}", f"{e.kept:,}", f"{e.replaced:,}", _reasons(e.dropped)]

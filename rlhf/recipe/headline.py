@@ -35,6 +35,8 @@ def _rows(manifest: Manifest) -> str:
         dropped = sum(manifest.ledger.dropped().values())
         malformed = sum(n for r in manifest.ledger.readings for n in r.malformed.values())
         notes += [f"{n:,} {word}" for n, word in ((dropped, "dropped"), (malformed, "malformed")) if n]
+        found = sorted({name for r in manifest.ledger.readings for name in r.evidence})
+        notes += [f"read as {' and '.join(found)}"] if found else []
     if len(made.parts) > 1:
         notes.append(" ".join(f"{part} {n:,}" for part, n in made.parts.items()))
     rows = f"{made.rows:,} row{'s' * (made.rows != 1)}"

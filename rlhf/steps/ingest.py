@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from curation.artifact import Conversations, Kind, Preferences
+from curation.artifact import KINDS, Kind
+from curation.formats import Makes
 from curation.ledger import Entry
 from curation.sources import mixture
 from curation.sources.dataset import Dataset
@@ -28,8 +29,9 @@ class Ingest(Step):
     """Reads data sets from files, folders, packages or the Hub."""
 
     step: Literal["ingest"] = "ingest"
-    rows: Literal["conversations", "preferences"] = Field(alias="makes")
-    """What the records become: `conversations`, or `preferences` (pairs) where the format has them."""
+    rows: Makes = Field(alias="makes")
+    """What the records become: `conversations`, or where the format has them `preferences` (pairs) or `candidates`
+    (several answers to one prompt)."""
     datasets: Annotated[list[Dataset], ONE_OR_MORE] = Field(min_length=1)
     """The data sets, read into one. A file that is given twice is an error."""
 
@@ -43,10 +45,10 @@ class Ingest(Step):
         return self
 
     def makes(self) -> type[Kind]:
-        return Conversations if self.rows == "conversations" else Preferences
+        return KINDS[self.rows]
 
     def scores(self, steps: Mapping[str, Step]) -> set[str]:
-        return set()
+        return {name for entry in self.datasets for name in entry.format.scores(self.rows)}
 
     def advice(self) -> list[str]:
         return [f"the licence of {entry.title} is not stated" for entry in self.datasets if not entry.license]

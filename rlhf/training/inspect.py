@@ -225,7 +225,7 @@ def _holds_pairs(entry: Dataset) -> bool:
         first = next((r for r in records if isinstance(r, Mapping)), {})
     except UserError:  # said better where the file is read
         return False
-    return any(lookup(FORMATS, name).recognizes(first) for name in PAIRS)
+    return any(lookup(FORMATS, name).evidence(first) for name in PAIRS)
 
 
 def show(found: Inspection, console: Console, rows: int) -> None:

@@ -117,7 +117,7 @@ def test_messages_in_a_text_column_are_json_and_a_prompt_alone_is_a_row() -> Non
 
 def test_an_image_part_is_refused_and_not_dropped_from_the_chat() -> None:
     parts = [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": "data:"}}]
-    assert Messages().rows({"messages": [{"role": "user", "content": parts}]}) == "not_text"
+    assert Messages().rows({"messages": [{"role": "user", "content": parts}]}) == "image_part"
 
 
 WITH_INPUT = """Below is an instruction that describes a task, paired with an input that provides further context. Write a response that appropriately completes the request.
