@@ -1,6 +1,6 @@
 """Engines run the same operators over rows in different places: here in batches, later on a cluster.
 
-What every engine shares lies beside them: `views` (the chats that `on:` means), `batch` (one operator on one batch),
+What every engine shares lies beside them: `batch` (one operator on one batch),
 `barriers` (the decisions that need the whole table, over ids, keys and scores alone) and `stages` (where a list of
 operators must be cut). An engine only moves batches.
 """

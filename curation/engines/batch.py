@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from curation.engines.views import ROW, edited, replies, view, with_answers
 from curation.errors import UserError
 from curation.frame import SCORES, row_type, with_ids
 from curation.ledger import Entry
 from curation.operator import Decision, Filter, Mapper, Operator, Scorer
+from curation.views import ROW, edited, replies, view, with_answers
 
 _WORD = re.compile(r"[a-z][a-z0-9_]*\Z")
 

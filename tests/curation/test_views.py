@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.conversation import Candidates, Conversation, Preference
-from curation.engines.views import edited, replies, view
 from curation.frame import to_frame, to_rows
+from curation.views import edited, replies, view
 
 few = settings(max_examples=15, deadline=None)
 
