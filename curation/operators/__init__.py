@@ -8,6 +8,7 @@ from __future__ import annotations
 BUILTIN: dict[str, str] = {
     "boilerplate": "curation.operators.boilerplate:Boilerplate",
     "brevity": "curation.operators.brevity:Brevity",
+    "contradictory_pairs": "curation.operators.contradictory_pairs:ContradictoryPairs",
     "exact_dedup": "curation.operators.exact_dedup:ExactDedup",
     "first_sentence": "curation.operators.first_sentence:FirstSentence",
     "identical_pair": "curation.operators.identical_pair:IdenticalPair",
@@ -15,12 +16,15 @@ BUILTIN: dict[str, str] = {
     "length": "curation.operators.length:Length",
     "length_gap": "curation.operators.length_gap:LengthGap",
     "llm_judge": "curation.operators.llm_judge:LlmJudge",
+    "margin": "curation.operators.margin:Margin",
     "normalize": "curation.operators.normalize:Normalize",
     "perplexity": "curation.operators.perplexity:Perplexity",
     "random": "curation.operators.random:Random",
     "reward_model": "curation.operators.reward_model:RewardScore",
     "roles": "curation.operators.roles:Roles",
+    "scores_to_labels": "curation.operators.scores_to_labels:ScoresToLabels",
     "split": "curation.operators.split:Split",
+    "tied": "curation.operators.tied:Tied",
     "turns": "curation.operators.turns:Turns",
     "words": "curation.operators.words:Words",
 }
