@@ -63,7 +63,8 @@ def test_a_judge_behind_an_endpoint_gives_points_once(tmp_path: Path) -> None:
     with chat_server(lambda body, n: points["one two" if "one two" in str(body) else "one"]) as server:
         endpoints = {"gpt": Endpoint(base_url=server.url, usd_per_mtok=(1.0, 1.0))}
         for keep, left in (("points >= 5", 1), ("points >= 2", 2)):
-            shutil.rmtree(tmp_path / "out", ignore_errors=True)
+            for name in ("work", "out"):  # other settings, another key: a work folder of its own
+                shutil.rmtree(tmp_path / name, ignore_errors=True)
             here = room(tmp_path, endpoints=endpoints)
             here.scores = Scores(tmp_path / "scores")
             done = Curate.model_validate({"data": data, "operators": [judge, {"keep": keep}]}).run(here)
