@@ -14,12 +14,12 @@ import polars as pl
 
 from curation.engines import ScoreCache
 from curation.engines.batch import check_reasons, check_scores
-from curation.engines.views import view
 from curation.errors import UserError
 from curation.frame import SCORES, score_columns
 from curation.operator import Decision, Operator, Scorer, Selector, scorer_key
 from curation.progress import Progress
 from curation.table import mapped, spill_frame
+from curation.views import view
 
 _CHUNKS_AT_ONCE = 32
 """Chunks whose text is in memory together; scores are on the disk after each such group."""
@@ -51,8 +51,8 @@ def choose(selector: Selector, table: pl.DataFrame) -> Decision:
     decision = selector.decide(table)
     reasons = check_reasons(selector, decision.reasons, len(table))
     for name, values in decision.columns.items():
-        if name not in {"split", *(SCORES + score for score in selector.writes())}:
-            hint = "a selector writes `split`, or `scores.NAME` with the NAME among what its writes() gives"
+        if name not in {"split", "label", *(SCORES + score for score in selector.writes())}:
+            hint = "a selector writes `split`, `label`, or `scores.NAME` with the NAME among what its writes() gives"
             raise UserError(f"{selector.title} writes {name!r}", hint=hint)
         if len(values) != len(table):
             raise UserError(f"{selector.title} gave {len(values)} values of {name!r} for {len(table)} rows")

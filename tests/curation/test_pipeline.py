@@ -88,7 +88,7 @@ def test_the_same_rows_in_any_order_make_the_same_data_set(tmp_path: Path) -> No
         (
             "conversations",
             ["identical_pair"],
-            "identical_pair works on preferences, not on conversations",
+            "identical_pair works on candidates and preferences, not on conversations",
             "take it out",
         ),
         ("preferences", [{"identical_pair": {"on": "chosen"}}], "takes no `on`", "remove"),

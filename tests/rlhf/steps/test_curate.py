@@ -216,7 +216,11 @@ def recipe(tmp_path: Path, data: str, operators: str) -> Path:
     ("data", "operators", "said"),
     [
         ("pairs", "[boilerplate]", "steps.it.operators.0: boilerplate works on chats"),
-        ("chats", "[normalize, identical_pair]", "steps.it.operators.1: identical_pair works on preferences"),
+        (
+            "chats",
+            "[normalize, identical_pair]",
+            "steps.it.operators.1: identical_pair works on candidates and preferences",
+        ),
         ("chats", "[words, {keep: 'wrds > 1'}]", "needs the score 'wrds', which nothing makes"),
         ("[scored, chats]", "[words, {keep: 'ifd > 1'}]", "needs the score 'ifd', which nothing makes"),
         ("chats", "[{keep: 'words >'}]", "the condition 'words >' is wrong at character 8"),
