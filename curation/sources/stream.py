@@ -25,6 +25,8 @@ _UNPACK = "unpack or convert it: json, jsonl, csv, parquet or arrow, plain, gzip
 _OTHER = {
     b"PK\x03\x04": "a zip archive",
     b"PK\x05\x06": "an empty zip archive",
+    _GZIP: "packed twice",
+    _ZSTD: "packed twice",
     b"PAR1": "a Parquet file inside a packed one",
     b"ARROW1": "an Arrow file inside a packed one",
     b"FEA1": "an old Feather file",
@@ -213,5 +215,6 @@ def _refuse(head: bytes) -> None:
             hint="a download that asks for a login or an agreement gives such a page: get the file itself",
         )
     zeros = _encoding(head)[1] != "utf-8"
-    if not zeros and len(head.translate(None, _CONTROLS)) < 0.9 * len(head):
+    opens = head.lstrip()[:1] in (b"{", b"[")  # then it is JSON, and what is no text in it costs a record
+    if not zeros and not opens and len(head.translate(None, _CONTROLS)) < 0.9 * len(head):
         raise UserError("it is a binary file", hint=f"what is no text cannot be read; {_UNPACK}")

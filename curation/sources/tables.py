@@ -113,20 +113,21 @@ def parquet_rows(path: Path, columns: list[str] | None, end: Break) -> Iterator[
 
     try:
         file = pyarrow.parquet.ParquetFile(path)
-    except (pyarrow.ArrowException, OSError) as error:
+        names = file.schema_arrow.names
+    except _damaged() as error:
         raise UserError(
             f"it cannot be read as Parquet: {str(error).splitlines()[0]}",
             hint="Parquet keeps its index at the end, so a file that was cut off is lost: get it again",
         ) from error
     with file:
-        wanted = None if columns is None else [name for name in file.schema_arrow.names if name in columns]
+        wanted = None if columns is None else [name for name in names if name in columns]
         for group in range(file.metadata.num_row_groups):
             left = file.metadata.row_group(group).num_rows
             try:
                 for batch in file.iter_batches(_BATCH, row_groups=[group], columns=wanted):
                     left -= batch.num_rows
                     yield from _values(batch)
-            except (pyarrow.ArrowException, OSError):
+            except _damaged():
                 end.broke_off, end.bytes_lost = True, end.bytes_lost + file.metadata.row_group(group).total_byte_size
                 for _ in range(left):
                     yield Broken("damaged", b"")
@@ -146,7 +147,8 @@ def arrow_rows(path: Path, columns: list[str] | None, end: Break) -> Iterator[An
         file.seek(8 if file.read(6) == b"ARROW1" else 0)
         try:
             reader = pyarrow.ipc.open_stream(file)
-        except (pyarrow.ArrowException, OSError) as error:
+            wanted = [name for name in reader.schema.names if columns is None or name in columns]
+        except _damaged() as error:
             raise UserError(
                 f"it cannot be read as Arrow: {str(error).splitlines()[0]}", hint="get the file again"
             ) from error
@@ -154,11 +156,10 @@ def arrow_rows(path: Path, columns: list[str] | None, end: Break) -> Iterator[An
         while True:
             try:
                 batch = reader.read_next_batch()
-                wanted = [name for name in batch.schema.names if columns is None or name in columns]
                 slices = [batch.slice(i, _BATCH).select(wanted) for i in range(0, batch.num_rows, _BATCH)]
             except StopIteration:
                 return
-            except (pyarrow.ArrowException, OSError):
+            except _damaged():
                 end.broke_off, end.bytes_lost = True, end.bytes_lost + path.stat().st_size - whole
                 return
             whole = file.tell()
@@ -166,22 +167,31 @@ def arrow_rows(path: Path, columns: list[str] | None, end: Break) -> Iterator[An
                 yield from _values(some)
 
 
-def _values(batch: Any) -> Iterator[Any]:
-    """The rows as plain values; one that has none (text that is no UTF-8, a date out of range) is broken alone."""
+def _damaged() -> tuple[type[Exception], ...]:
+    """What Arrow raises over a damaged file: bytes that are no UTF-8 (ValueError), lengths beyond any memory."""
     import pyarrow
 
-    batch = _whole_microseconds(batch)
-    failures = (ValueError, OverflowError, pyarrow.ArrowException)  # bytes that are no UTF-8 are a ValueError
+    return (pyarrow.ArrowException, OSError, ValueError, OverflowError, MemoryError)
+
+
+def _values(batch: Any) -> Iterator[Any]:
+    """The rows as plain values; one that has none (text that is no UTF-8, a date out of range) is broken alone.
+
+    Arrow trusts what lies in a file, and would read beyond the ends of its buffers where that is damaged: so it is
+    checked first.
+    """
+    failures = _damaged()
     try:
-        found = batch.to_pylist()
+        batch.validate(full=True)
+        found = _whole_microseconds(batch).to_pylist()
     except failures:
         for i in range(batch.num_rows):
             try:
-                yield from batch.slice(i, 1).to_pylist()
-            except UnicodeDecodeError:
-                yield Broken("not_utf8", b"")
-            except failures:
-                yield Broken("damaged", b"")
+                one = batch.slice(i, 1)
+                one.validate(full=True)
+                yield from _whole_microseconds(one).to_pylist()
+            except failures as error:
+                yield Broken("not_utf8" if "UTF8" in str(error) or "utf-8" in str(error) else "damaged", b"")
         return
     yield from found
 

@@ -195,6 +195,7 @@ def test_a_damaged_gzip_file_is_read_up_to_the_damage(tmp_path: Path) -> None:
         ("a.csv", b"<?xml version='1.0'?>", "a web page"),
         ("a.json.gz", gzip.compress(b"PK\x03\x04" + bytes(100)), "a zip archive"),
         ("a.json.gz", gzip.compress(b""), "is empty"),
+        ("a.json.gz", gzip.compress(gzip.compress(b"{}")), "packed twice"),
         ("a.arrow", b"\xff\xff\xff\xff\x10\x00\x00\x00 and so on", "cannot be read as Arrow"),
         ("a.arrow", b"ARROW1\x00\x00", "cannot be read as Arrow"),
         ("a.bin", b"\xff\xff\xff\xff\x10\x00\x00\x00" + bytes(99), "binary"),
@@ -297,6 +298,23 @@ def test_arrow_files_and_streams_are_read_and_when_cut_up_to_the_break(kind: str
     good, reasons, end = read(path)
     assert (good, reasons) == (rows[: len(good)], []) and len(good) in (200, 300)
     assert end.broke_off and 0 < end.bytes_lost < len(whole)
+
+
+def test_damage_inside_an_arrow_file_costs_its_rows_and_never_the_process(tmp_path: Path) -> None:
+    rows = [{"text": f"row {i}"} for i in range(50)]
+    path = tmp_path / "a.arrow"
+    whole = arrow_file(path, rows, "file")
+    at = whole.index(b"row 0row 1")
+    offsets = whole.rindex((5).to_bytes(4, "little") + (10).to_bytes(4, "little"), 0, at)
+    damaged = bytearray(whole)
+    damaged[offsets : offsets + 4] = (2**31 - 1).to_bytes(4, "little")  # where the second text begins
+    path.write_bytes(bytes(damaged))
+    good, reasons, _ = read(path)
+    assert set(reasons) == {"damaged"} and len(good) + len(reasons) == 50
+    damaged = bytearray(whole)
+    damaged[at + 1] = 0xFF
+    path.write_bytes(bytes(damaged))
+    assert read(path) == (rows[1:], ["not_utf8"], Break())
 
 
 def test_what_datasets_saves_to_the_disk_is_read(tmp_path: Path) -> None:
