@@ -54,8 +54,9 @@ SCHEMAS: dict[type, dict[str, Any]] = {
     },
 }
 """Row type -> its fixed columns. Add nothing to these between operators but `scores.*`."""
-DROPPED: dict[str, Any] = {"dropped_by": pl.String, "reason": pl.String}
-"""Columns that a row has besides once it was dropped: the operator's title and its word."""
+DROPPED: dict[str, Any] = {"dropped_by": pl.String, "reason": pl.String, "evidence": pl.String}
+"""Columns that a row has besides once it was dropped: the operator's title, its word, and what speaks for it where the
+word does not say it all (the id of the row that it duplicates, the item of a benchmark that it holds)."""
 
 
 def row_type(frame: pl.DataFrame) -> type:

@@ -184,6 +184,13 @@ class Filter(Operator):
 
         return pl.Series("reason", [self.reason(row) for row in to_rows(frame)], dtype=pl.String)
 
+    def evidence(self, frame: pl.DataFrame, reasons: pl.Series) -> pl.Series | None:
+        """What speaks for the reasons, for people: a text or null a row (String); None where the word says it all.
+
+        Asked after `reasons`, with the same frame and what that gave. It is kept with the dropped rows.
+        """
+        return None
+
 
 class Selector(Operator):
     """Decides over the whole table, of which it sees ids, keys and scores, never the text."""
@@ -197,15 +204,15 @@ class Selector(Operator):
     def choose(self, table: pl.DataFrame) -> pl.Series:
         """One word or null a row, like `Filter.reasons`, for the whole table.
 
-        `table` has `id`, `origin` (String: digest and index), the columns of `keys`, in no promised order: a rule
-        that depends on order must sort by (id, origin) itself. Rows with equal ids are possible.
+        `table` has `id`, `origin` (String: beginning of the digest, and index), the columns of `keys`, in no promised
+        order: a rule that depends on order must sort by (id, origin) itself. Rows with equal ids are possible.
         """
         raise NotImplementedError(f"{type(self).__name__} needs choose()")
 
     def decide(self, table: pl.DataFrame) -> Decision:
         """What `choose` says, and columns to write into the rows that stay.
 
-        Override to write `split` or scores; the names of scores must be among `writes`.
+        Override to write `split`, `label` (of conversations) or scores; the names of scores must be among `writes`.
         """
         return Decision(self.choose(table))
 
@@ -217,7 +224,15 @@ class Decision:
     reasons: pl.Series
     """One word or null a row (String)."""
     columns: Mapping[str, pl.Series] = field(default_factory=dict)
-    """Column of the rows (`split` or `scores.NAME`) -> its new values."""
+    """Column of the rows (`split`, `label` or `scores.NAME`) -> its new values."""
+    evidence: pl.Series | None = None
+    """What speaks for each reason, for people (String): of which row it is a duplicate, say. None: nothing to add."""
+
+    def part(self, start: int, length: int) -> Decision:
+        """What concerns these rows."""
+        columns = {name: values.slice(start, length) for name, values in self.columns.items()}
+        evidence = None if self.evidence is None else self.evidence.slice(start, length)
+        return Decision(self.reasons.slice(start, length), columns, evidence)
 
 
 def scorer_key(scorer: Scorer) -> str:

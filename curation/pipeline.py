@@ -106,7 +106,7 @@ class Curated:
 
     kept: Kept
     dropped: Kept
-    """Rows as they were when they were dropped, with `dropped_by` (the operator's title) and `reason`."""
+    """Rows as they were when they were dropped, with `dropped_by` (the operator's title), `reason` and `evidence`."""
     ledger: Ledger
 
 

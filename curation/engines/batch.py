@@ -27,7 +27,7 @@ class Batch:
 
     frame: pl.DataFrame
     dropped: list[pl.DataFrame] = field(default_factory=list)
-    """Rows that were dropped, each with `dropped_by` and `reason`."""
+    """Rows that were dropped, each with `dropped_by`, `reason` and `evidence`."""
     entries: list[Entry] = field(default_factory=list)
     """One an operator, in order."""
 
@@ -56,7 +56,7 @@ def decided(batch: Batch, operator: Operator, decision: Decision) -> Batch:
     """The batch after a decision over the whole table, of which this is the part that concerns its rows."""
     columns = [values.alias(name) for name, values in decision.columns.items()]
     batch.frame = batch.frame.with_columns(columns)
-    _drop(batch, operator, decision.reasons)
+    _drop(batch, operator, decision.reasons, decision.evidence)
     return batch
 
 
@@ -91,6 +91,17 @@ def check_reasons(operator: Operator, reasons: pl.Series, rows: int) -> pl.Serie
     return reasons
 
 
+def check_evidence(operator: Operator, evidence: pl.Series, rows: int) -> pl.Series:
+    """The evidence as text.
+
+    Raises:
+        UserError: there is not as much as there are rows.
+    """
+    if len(evidence) != rows:
+        raise UserError(f"{operator.title} gave {len(evidence)} pieces of evidence for {rows} rows", hint=_BUG)
+    return evidence.cast(pl.String)
+
+
 _BUG = "that is a mistake in the operator"
 
 
@@ -99,14 +110,20 @@ def _filter(batch: Batch, operator: Filter) -> None:
         _filter_replies(batch, operator)
         return
     chats = view(batch.frame, operator.on)
-    _drop(batch, operator, check_reasons(operator, operator.reasons(chats), len(chats)))
+    reasons = check_reasons(operator, operator.reasons(chats), len(chats))
+    _drop(batch, operator, reasons, operator.evidence(chats, reasons))
 
 
-def _drop(batch: Batch, operator: Operator, reasons: pl.Series) -> None:
+def _drop(batch: Batch, operator: Operator, reasons: pl.Series, evidence: pl.Series | None = None) -> None:
     """Takes the rows with a reason out of the batch."""
     frame, keeps = batch.frame, reasons.is_null()
+    if evidence is None:
+        evidence = pl.Series([None] * len(frame), dtype=pl.String)
+    evidence = check_evidence(operator, evidence, len(frame))
     lost = frame.filter(~keeps).with_columns(
-        pl.lit(operator.title).alias("dropped_by"), reasons.filter(~keeps).alias("reason")
+        pl.lit(operator.title).alias("dropped_by"),
+        reasons.filter(~keeps).alias("reason"),
+        evidence.filter(~keeps).alias("evidence"),
     )
     batch.frame = frame.filter(keeps)
     if len(lost):

@@ -17,6 +17,7 @@ BUILTIN: dict[str, str] = {
     "length_gap": "curation.operators.length_gap:LengthGap",
     "llm_judge": "curation.operators.llm_judge:LlmJudge",
     "margin": "curation.operators.margin:Margin",
+    "near_dedup": "curation.operators.near_dedup:NearDedup",
     "normalize": "curation.operators.normalize:Normalize",
     "perplexity": "curation.operators.perplexity:Perplexity",
     "random": "curation.operators.random:Random",

@@ -8,23 +8,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from curation.operator import Selector
+from pydantic import Field
+
+from curation.operator import Decision, Selector
+from curation.operators.against import Others, chats
 
 if TYPE_CHECKING:
     import polars as pl
 
 
 class ExactDedup(Selector):
-    """Keeps one of several equal rows. Reason: `duplicate`.
+    """Keeps one of several equal rows. Reasons: `duplicate`, `duplicate_elsewhere`.
 
     Two chats are equal when their roles and texts are, with white space squeezed and Unicode composed; tool calls,
-    tools, a good/bad label and a verdict count too, so that rows that contradict each other both stay.
+    tools, a good/bad label and a verdict count too, so that rows that contradict each other both stay. The row that
+    stays is named beside each row that goes.
     """
 
     rows: ClassVar[frozenset[str]] = frozenset({"conversations", "candidates", "preferences"})
     op: Literal["exact_dedup"] = "exact_dedup"
     ignore_case: bool = False
     """Whether `Hello` and `hello` are equal."""
+    against: Others = Field(default_factory=list)
+    """Steps whose rows count as seen already: a row that is equal to one of theirs goes. Where `on` is set, it says
+    what is compared there too."""
 
     def keys(self, frame: pl.DataFrame) -> pl.DataFrame:
         import polars as pl
@@ -33,19 +40,47 @@ class ExactDedup(Selector):
         from curation.frame import netstring
         from curation.operators.text import squeezed_chat
 
-        chats = [c for c in ("messages", "prompt", "answers", "chosen", "rejected") if c in frame.columns]
+        columns = [c for c in ("messages", "prompt", "answers", "chosen", "rejected") if c in frame.columns]
         rest = [c for c in ("tools", "label", "verdict") if c in frame.columns]
-        texts = frame.select(*(squeezed_chat(c).alias(c) for c in chats), *(pl.col(c).cast(pl.String) for c in rest))
+        texts = frame.select(*(squeezed_chat(c).alias(c) for c in columns), *(pl.col(c).cast(pl.String) for c in rest))
         if self.ignore_case:
-            texts = texts.with_columns(pl.col(chats).str.to_lowercase())
+            texts = texts.with_columns(pl.col(columns).str.to_lowercase())
         said: Any = pl.col("said")
         framed = texts.select(pl.concat_str([netstring(pl.col(c)) for c in texts.columns]).alias("said"))
         return framed.select(said.nchash.xxh3_64().alias("key"))
 
-    def choose(self, table: pl.DataFrame) -> pl.Series:
+    def decide(self, table: pl.DataFrame) -> Decision:
+        import numpy as np
         import polars as pl
 
-        ordered = table.with_row_index("row").sort("id", "origin", "row")
-        later = pl.col("row").cum_count().over("key") > 1
-        reason = pl.when(later).then(pl.lit("duplicate")).alias("reason")
-        return ordered.select("row", reason).sort("row")["reason"]
+        keys = table["key"].to_numpy()
+        # Only rows that share their key are looked at further: the table may be larger than what is convenient.
+        ordered = np.sort(keys)
+        places = np.flatnonzero(np.isin(keys, ordered[1:][ordered[1:] == ordered[:-1]]))
+        del ordered
+        groups = table.select("id", "origin", "key")[places].with_columns(place=places)
+        groups = groups.sort("key", "id", "origin", "place").with_columns(
+            pl.col("id").first().over("key").alias("stays"), (pl.col("place").cum_count().over("key") > 1).alias("goes")
+        )
+        gone = groups.filter("goes")
+        reason = pl.Series("reason", [None] * len(table), dtype=pl.String)
+        reason = reason.scatter(gone["place"], ["duplicate"] * len(gone))
+        said = pl.Series("evidence", [None] * len(table), dtype=pl.String).scatter(gone["place"], gone["stays"])
+        there = self._elsewhere(table["key"])
+        if len(there):
+            reason = reason.scatter(there["place"], ["duplicate_elsewhere"] * len(there))
+            said = said.scatter(there["place"], there["stays"])
+        return Decision(reason, evidence=said)
+
+    def _elsewhere(self, keys: pl.Series) -> pl.DataFrame:
+        """`place` of each row that another set has too, with the smallest id there as `stays`."""
+        import polars as pl
+
+        found = [pl.DataFrame(schema={"key": pl.UInt64, "stays": pl.String})]
+        own = keys.to_frame("key")
+        for ref in self.against:
+            for frame in chats(ref, self.on):
+                theirs = self.keys(frame).with_columns(frame["id"].alias("stays"))
+                found.append(theirs.join(own, on="key", how="semi"))
+        by_key = pl.concat(found).group_by("key").agg(pl.col("stays").min())
+        return own.with_row_index("place").join(by_key, on="key", how="inner").select("place", "stays")

@@ -86,9 +86,9 @@ class Dataset(Settings):
     revision: str | None = None
     """Of a data set on the Hub. Only a full commit hash always means the same data; None: the main branch as it is now.
     Not used for files."""
-    columns: list[str] | None = None
-    """Columns to read. Those that the format does not need are kept in `meta` (a reference answer, say). None: those
-    that the format needs."""
+    columns: list[str] | dict[str, str] | None = None
+    """Columns to read. Those that the format does not need are kept in `meta` (a reference answer, say). A map says
+    what the data call them: `{prompt: question, completion: answer}`. None: those that the format needs."""
     fraction: float | None = Field(None, gt=0)
     """Share of the mixture, as in TRL: for all entries or for none; they count relative to each other, and the mixture
     is as large as the data allow. A single entry gives this share of itself. Which rows are taken, a hash decides."""
@@ -203,6 +203,11 @@ class Dataset(Settings):
 
         found = hub.fetched(self.path.written, self.path.commit, self._chosen)
         return [SourceFile(name, path, hash_file(path)) for name, path in found]
+
+    @property
+    def named(self) -> dict[str, str] | None:
+        """What the format calls a column -> what the data call it; None for all columns as they are."""
+        return dict(zip(self.columns, self.columns, strict=True)) if isinstance(self.columns, list) else self.columns
 
     @property
     def title(self) -> str:

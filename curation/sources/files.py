@@ -1,8 +1,8 @@
 """The records of one file, whatever kind of file it is.
 
-The kind is told by the content: Parquet by its first bytes, JSON by the bracket that it opens with, and within JSON the
-three ways to write many records: one a line, one array, or objects one after the other. CSV alone has no mark and is
-told by its name.
+The kind is told by the content: Parquet and Arrow by their first bytes, JSON by the bracket that it opens with, and
+within JSON the three ways to write many records: one a line, one array, or objects one after the other. CSV alone has
+no mark and is told by its name.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any
 from curation.errors import UserError
 from curation.sources.jsontext import Break, Broken, Elements, lines, value
 from curation.sources.stream import Stream
-from curation.sources.tables import csv_rows, parquet_rows
+from curation.sources.tables import arrow_rows, csv_rows, parquet_rows
 
-KINDS = ("json", "jsonl", "ndjson", "csv", "tsv", "parquet")
+KINDS = ("json", "jsonl", "ndjson", "csv", "tsv", "parquet", "arrow", "feather")
 """Endings of files with records; `.gz` and `.zst` may follow."""
 PACKED = ("gz", "zst", "zstd")
-READABLE = "json, jsonl, csv or parquet, plain or packed as gz or zst"
+READABLE = "json, jsonl, csv, parquet or arrow, plain or packed as gz or zst"
 
 
 def kind_by_name(name: str) -> str | None:
@@ -59,9 +59,10 @@ class Records:
         if self.size == 0:
             raise UserError("the file is empty")
         with self.path.open("rb") as file:
-            magic = file.read(4)
-        if magic == b"PAR1":
-            yield from parquet_rows(self.path, self._columns, self.end)
+            magic = file.read(6)
+        reader = parquet_rows if magic[:4] == b"PAR1" else arrow_rows if _is_arrow(magic, self.path) else None
+        if reader:
+            yield from reader(self.path, self._columns, self.end)
             self._stream.read = self.size
             return
         yield from self._text()
@@ -81,6 +82,11 @@ class Records:
         if _one_a_line(start, kind):
             return lines(self._stream.chunks(), self.end)
         return iter(Elements(self._stream.chunks(), self.end))
+
+
+def _is_arrow(magic: bytes, path: Path) -> bool:
+    """An Arrow file has a mark; a stream begins with the length of its schema, which other binary files could too."""
+    return magic == b"ARROW1" or (magic[:4] == b"\xff\xff\xff\xff" and kind_by_name(path.name) == "arrow")
 
 
 def _one_a_line(start: bytes, kind: str | None) -> bool:

@@ -96,7 +96,7 @@ class Intake:
                     for batch in self._file(entry, file, columns, bar):
                         yield number, batch
                 _some_rows(entry, self.ledger.readings[readings:])
-                for name in sorted(set(entry.columns or ()) - columns):
+                for name in sorted(set((entry.named or {}).values()) - columns):
                     self.warn(f"no record of {entry.title} has the column {name!r}")
         if self._malformed:
             self._malformed.flush()
@@ -107,12 +107,13 @@ class Intake:
         self.ledger.readings.append(reading)
         if hash_file(file.path) != file.digest:
             raise UserError("the file changed after the run began", where=file.name, hint="run again")
-        records = Records(file.path, entry.columns)
+        named = entry.named
+        records = Records(file.path, None if named is None else list(named.values()))
         batch: list[AnyRow] = []
         characters = told = 0
         try:
             for outcome in entry.format.outcomes(
-                self._records(records, reading, file, entry, columns), self.makes, entry.columns or ()
+                self._records(records, reading, file, named, columns), self.makes, list(named or ())
             ):
                 for lost in outcome.lost:
                     self._lose(reading, file, lost.index, lost.reason, lost.record)
@@ -146,18 +147,22 @@ class Intake:
             raise UserError(f"the format {entry.format.op} does not account for every record: {problem}")
 
     def _records(
-        self, records: Records, reading: Reading, file: SourceFile, entry: Dataset, columns: set[str]
+        self, records: Records, reading: Reading, file: SourceFile, named: Mapping[str, str] | None, columns: set[str]
     ) -> Iterator[tuple[int, Any]]:
-        """The records that could be read, with their indices."""
-        wanted = None if entry.columns is None else set(entry.columns)
+        """The records that could be read, with their indices, and their columns under the names that formats know.
+
+        Args:
+            named: What the format calls a column -> what the data call it; None: all as they are.
+            columns: Takes the columns that were met.
+        """
         for index, record in enumerate(records):
             reading.records += 1
             if isinstance(record, Broken):
                 self._lose(reading, file, index, record.reason, record.raw)
                 continue
-            if wanted is not None and isinstance(record, Mapping):
-                record = {name: value for name, value in record.items() if name in wanted}
-                columns.update(record)
+            if named is not None and isinstance(record, Mapping):
+                columns.update(name for name in named.values() if name in record)
+                record = {name: record[theirs] for name, theirs in named.items() if theirs in record}
             yield index, record
 
     def _lose(self, reading: Reading, file: SourceFile, index: int, reason: str, record: Any) -> None:

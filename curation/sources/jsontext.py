@@ -64,10 +64,31 @@ def lines(chunks: Iterator[bytes], end: Break) -> Iterator[Any]:
             yield Broken("too_long", line)
             continue
         found = value(line)
-        if isinstance(found, Broken) and not whole and not line.rstrip().endswith(b"}"):
+        if isinstance(found, Broken) and b"\r" in line.strip():
+            yield from _returns(line, whole, end)
+        elif isinstance(found, Broken) and not whole and not line.rstrip().endswith(b"}"):
             end.broke_off, end.bytes_lost = True, end.bytes_lost + len(line)
-            found = Broken("cut_off", line)
-        yield found
+            yield Broken("cut_off", line)
+        else:
+            yield found
+
+
+def _returns(line: bytes, whole: bool, end: Break) -> Iterator[Any]:
+    """The records of what is no record as a whole, split at carriage returns, which end lines on old machines.
+
+    Within a text they are written as an escape; where one stands as it is, the pieces are no records either, and the
+    line is one broken record.
+    """
+    pieces = [piece for piece in line.split(b"\r") if piece.strip()]
+    found = [value(piece) for piece in pieces]
+    good = sum(not isinstance(one, Broken) for one in found)
+    if 2 * good < len(found):
+        yield Broken("not_json", line)
+        return
+    if isinstance(found[-1], Broken) and not whole and not pieces[-1].rstrip().endswith(b"}"):
+        end.broke_off, end.bytes_lost = True, end.bytes_lost + len(pieces[-1])
+        found[-1] = Broken("cut_off", pieces[-1])
+    yield from found
 
 
 def _split(chunks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
@@ -195,7 +216,11 @@ class Elements:
             found = _SCALAR.match(self._text, self._at)
             stop = found.end() if found else self._at
             open_string = self._text[stop : stop + 1] == b'"'
-            if not (stop == len(self._text) or open_string) or not self._more():
+            if not (stop == len(self._text) or open_string):
+                break
+            if len(self._text) - self._at > MAX_RECORD:
+                return None
+            if not self._more():
                 break
         size = stop - self._at
         if size == 0 and open_string:

@@ -1,7 +1,8 @@
 """A file as chunks of UTF-8: gzip and zstd unpacked, UTF-16 and 32 transcoded, up to where it breaks off.
 
 What a file is, its first bytes say; names lie. A byte order mark is taken off. Bytes that are no UTF-8 pass through,
-because one bad record must not stop a file: the reader of records refuses that record alone.
+because one bad record must not stop a file: the reader of records refuses that record alone. Unpacking is bounded: a
+small file that would unpack to more than any text does is refused and not read to its end.
 """
 
 from __future__ import annotations
@@ -16,14 +17,43 @@ from curation.errors import UserError
 
 _READ = 1 << 20
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+MAX_UNPACKED = 1 << 32
+"""Bytes that may come out of any packed file."""
+MAX_RATIO = 250
+"""How many times as large as it is a packed file may become beyond that. Packed text becomes 3 to 30 times as large."""
+_UNPACK = "unpack or convert it: json, jsonl, csv, parquet or arrow, plain, gzip or zstd"
 _OTHER = {
     b"PK\x03\x04": "a zip archive",
-    b"BZh": "packed with bzip2",
+    b"PK\x05\x06": "an empty zip archive",
+    _GZIP: "packed twice",
+    _ZSTD: "packed twice",
+    b"PAR1": "a Parquet file inside a packed one",
+    b"ARROW1": "an Arrow file inside a packed one",
+    b"FEA1": "an old Feather file",
     b"\xfd7zXZ": "packed with xz",
-    b"ARROW1": "an Arrow file",
-    b"SQLite": "a SQLite database",
-    b"%PDF": "a PDF",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"Rar!": "a RAR archive",
+    b"\x04\x22\x4d\x18": "packed with lz4",
+    b"SQLite format 3": "a SQLite database",
+    b"%PDF-": "a PDF",
+    b"\x89PNG": "an image (PNG)",
+    b"\xff\xd8\xff": "an image (JPEG)",
+    b"\x80\x04": "a Python pickle, which is not read because it can run code",
+    b"\x80\x05": "a Python pickle, which is not read because it can run code",
+    b"\xd0\xcf\x11\xe0": "an old Office document",
+    b"Obj\x01": "an Avro file",
+    b"\x89HDF": "an HDF5 file",
+    b"\x7fELF": "a program",
 }
+_OTHER_IN_LETTERS = {  # that a text could begin with too: what follows tells
+    b"BZh": "packed with bzip2",
+    b"GIF8": "an image (GIF)",
+    b"RIFF": "a sound, a film or an image (RIFF)",
+    b"ID3": "a sound (MP3)",
+    b"GGUF": "a model (GGUF)",
+    b"ORC": "an ORC file",
+}
+_PAGES = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")
 _MARKS = (  # longer ones first: UTF-32's begins with UTF-16's
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -92,12 +122,12 @@ class Stream:
         with self.path.open("rb") as file:
             magic = file.read(4)
         if magic.startswith(_GZIP):
-            yield from self._inflated(lambda: zlib.decompressobj(wbits=31), zlib.error, 1 << 16)
+            yield from self._inflated(lambda: zlib.decompressobj(wbits=31), zlib.error, 1 << 14)
         elif magic == _ZSTD:
             import zstandard
 
             yield from self._inflated(
-                lambda: zstandard.ZstdDecompressor().decompressobj(), zstandard.ZstdError, 1 << 12
+                lambda: zstandard.ZstdDecompressor().decompressobj(), zstandard.ZstdError, 1 << 10
             )
         else:
             yield from self._raw(_READ)
@@ -108,7 +138,7 @@ class Stream:
         Args:
             feed: Packed bytes unpacked at once: bounds how much a highly compressed file can grow to in one step.
         """
-        member, inside, done = new(), False, 0
+        member, inside, done, made = new(), False, 0, 0
         for chunk in self._raw(feed):
             while chunk:
                 before = member.copy() if hasattr(member, "copy") else None
@@ -122,6 +152,12 @@ class Stream:
                     return
                 rest = member.unused_data if member.eof else b""
                 done += len(chunk) - len(rest)
+                made += len(out)
+                if made > MAX_UNPACKED and made > MAX_RATIO * self.size:
+                    raise UserError(
+                        f"its {self.size:,} bytes unpack to more than {made:,}, as no text does",
+                        hint="if that is meant, unpack it yourself and give the plain file",
+                    )
                 yield out
                 if member.eof:
                     member, inside, chunk = new(), False, rest.lstrip(b"\0")  # tapes pad with zeros
@@ -165,13 +201,20 @@ def _refuse(head: bytes) -> None:
     Raises:
         UserError: with what it is, as far as the first bytes tell.
     """
-    for magic, what in _OTHER.items():
+    is_text = len(head[:64].translate(None, _CONTROLS)) == len(head[:64])
+    for magic, what in (_OTHER if is_text else {**_OTHER, **_OTHER_IN_LETTERS}).items():
         if head.startswith(magic):
-            raise UserError(
-                f"it is {what}", hint="unpack or convert it: json, jsonl, csv or parquet, plain, gzip or zstd"
-            )
+            raise UserError(f"it is {what}", hint=_UNPACK)
+    if head[257:262] == b"ustar":
+        raise UserError("it is a tar archive", hint=_UNPACK)
     if head.startswith(b"version https://git-lfs"):
         raise UserError("it is a Git LFS pointer, not the data", hint="fetch the data: git lfs pull")
+    if head[:64].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_PAGES):
+        raise UserError(
+            "it is a web page (HTML or XML), not the data",
+            hint="a download that asks for a login or an agreement gives such a page: get the file itself",
+        )
     zeros = _encoding(head)[1] != "utf-8"
-    if not zeros and len(head.translate(None, _CONTROLS)) < 0.9 * len(head):
-        raise UserError("it is a binary file", hint="json, jsonl, csv and parquet are read, plain, gzip or zstd")
+    opens = head.lstrip()[:1] in (b"{", b"[")  # then it is JSON, and what is no text in it costs a record
+    if not zeros and not opens and len(head.translate(None, _CONTROLS)) < 0.9 * len(head):
+        raise UserError("it is a binary file", hint=f"what is no text cannot be read; {_UNPACK}")

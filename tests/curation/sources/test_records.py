@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import random
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.errors import UserError
-from curation.sources import jsontext
+from curation.sources import jsontext, stream, tables
 from curation.sources.files import Records, kind_by_name
 from curation.sources.jsontext import Break, Broken, Elements, lines
 
@@ -181,11 +182,28 @@ def test_a_damaged_gzip_file_is_read_up_to_the_damage(tmp_path: Path) -> None:
         ("a.json", b"\xef\xbb\xbf \n\n", "is empty"),
         ("a.json", b"PK\x03\x04 and so on", "a zip archive"),
         ("a.jsonl", bytes(range(256)) * 40, "binary"),
-        ("a.json", b"\x89PNG\r\n\x1a\n" + bytes(100), "binary"),
+        ("a.json", b"\x89PNG\r\n\x1a\n" + bytes(100), "an image .PNG."),
+        ("a.csv", b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes(range(256)), "an image .JPEG."),
+        ("a.jsonl", b"%PDF-1.7\n%\xe2\xe3", "a PDF"),
+        ("a.jsonl", b"ID3\x03\x00\x00\x00", "a sound"),
+        ("a.json", b"RIFF\x24\x00\x00\x00WAVEfmt ", "a sound, a film or an image"),
+        ("a.json", b"BZh91AY&SY\x01\x02\x03\x04", "packed with bzip2"),
+        ("a.jsonl", b"\x80\x04\x95\x10\x00\x00", "a Python pickle"),
+        ("a.json", b"chats.json" + bytes(247) + b"ustar\x0000" + bytes(243), "a tar archive"),
+        ("a.json", b"<!DOCTYPE html>\n<html><body>Log in</body></html>", "a web page"),
+        ("a.jsonl", b"\xef\xbb\xbf\n <HTML>", "a web page"),
+        ("a.csv", b"<?xml version='1.0'?>", "a web page"),
+        ("a.json.gz", gzip.compress(b"PK\x03\x04" + bytes(100)), "a zip archive"),
+        ("a.json.gz", gzip.compress(b""), "is empty"),
+        ("a.json.gz", gzip.compress(gzip.compress(b"{}")), "packed twice"),
+        ("a.arrow", b"\xff\xff\xff\xff\x10\x00\x00\x00 and so on", "cannot be read as Arrow"),
+        ("a.arrow", b"ARROW1\x00\x00", "cannot be read as Arrow"),
+        ("a.bin", b"\xff\xff\xff\xff\x10\x00\x00\x00" + bytes(99), "binary"),
         ("a.json", b"Hello, this is prose.", "is no JSON; it begins with 'Hello"),
         ("a.jsonl", b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n", "Git LFS pointer"),
         ("a.parquet", b"PAR1" + bytes(100), "cannot be read as Parquet"),
         ("a.csv", b"a,a\n1,2\n", "does not name the columns"),
+        ("a.csv", b"a,,b\n1,2,3\n", "does not name the columns"),
     ],
 )
 def test_what_is_no_data_is_refused_with_what_it_is(name: str, content: bytes, message: str, tmp_path: Path) -> None:
@@ -231,6 +249,98 @@ def test_parquet_gives_plain_values_and_a_damaged_group_costs_its_own_rows(tmp_p
     assert end.broke_off and end.bytes_lost > 0
 
 
+@pytest.mark.parametrize("names", [b"ID3,answer", b"RIFF,answer", b"ORC,answer"])
+def test_a_column_with_a_name_that_files_of_another_kind_begin_with_is_a_column(names: bytes, tmp_path: Path) -> None:
+    assert read(written(tmp_path, "a.csv", names + b"\n1,2\n"))[0] == [{names.decode()[:-7]: "1", "answer": "2"}]
+
+
+def test_lines_end_in_any_of_three_ways(tmp_path: Path) -> None:
+    texts = [json.dumps(row, ensure_ascii=False) for row in ROWS]
+    mixed = "".join(text + end for text, end in zip(texts, ["\n", "\r\n", "\r", "\r\r\n"] * 5, strict=True))
+    assert read(written(tmp_path, "rows.jsonl", mixed)) == (ROWS, [], Break())
+    assert read(written(tmp_path, "mac.jsonl", "\r".join(texts))) == (ROWS, [], Break())
+    assert read(written(tmp_path, "mac.json", "\r".join(texts))) == (ROWS, [], Break())
+    cut = "\r".join(texts).encode()[:-9]
+    end = Break(True, len(texts[-1].encode()) - 9)
+    assert read(written(tmp_path, "cut.jsonl", cut)) == (ROWS[:-1], ["cut_off"], end)
+    # Inside a text a carriage return ends nothing: what it parts is one record, broken or not.
+    inside = b'{"a": "x\ry"}\n{"a": "x\ry", }\n{"a": 1}\r{"a": oops}\n'
+    good, reasons, _ = read(written(tmp_path, "inside.jsonl", inside))
+    assert (good, reasons) == ([{"a": "x\ry"}, {"a": 1}], ["not_json", "not_json"])
+
+
+def test_csv_lines_end_in_any_of_three_ways(tmp_path: Path) -> None:
+    content = b'a,b\r1,"x\ry"\r\n2,z\n3,w\r'
+    rows = [{"a": "1", "b": "x\ry"}, {"a": "2", "b": "z"}, {"a": "3", "b": "w"}]
+    assert read(written(tmp_path, "a.csv", content)) == (rows, [], Break())
+    for size in (1, 2, 3):
+        chunks = [content[i : i + size] for i in range(0, len(content), size)]
+        assert list(tables.csv_rows(iter(chunks), Break())) == rows
+
+
+def arrow_file(path: Path, rows: list[Any], kind: str) -> bytes:
+    import pyarrow as pa
+
+    table = pa.Table.from_pylist(rows)
+    with (pa.ipc.new_file if kind == "file" else pa.ipc.new_stream)(path, table.schema) as writer:
+        writer.write_table(table, max_chunksize=100)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["file", "stream"])
+def test_arrow_files_and_streams_are_read_and_when_cut_up_to_the_break(kind: str, tmp_path: Path) -> None:
+    rows = [{"id": i, "messages": [{"role": "user", "content": f"{i} é"}], "score": None} for i in range(500)]
+    path = tmp_path / "data-00000-of-00001.arrow"
+    whole = arrow_file(path, rows, kind)
+    assert read(path) == (rows, [], Break())
+    assert [set(r) for r in Records(path, ["id", "none"])] == [{"id"}] * 500
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+    good, reasons, end = read(path)
+    assert (good, reasons) == (rows[: len(good)], []) and len(good) in (200, 300)
+    assert end.broke_off and 0 < end.bytes_lost < len(whole)
+
+
+def test_damage_inside_an_arrow_file_costs_its_rows_and_never_the_process(tmp_path: Path) -> None:
+    rows = [{"text": f"row {i}"} for i in range(50)]
+    path = tmp_path / "a.arrow"
+    whole = arrow_file(path, rows, "file")
+    at = whole.index(b"row 0row 1")
+    offsets = whole.rindex((5).to_bytes(4, "little") + (10).to_bytes(4, "little"), 0, at)
+    damaged = bytearray(whole)
+    damaged[offsets : offsets + 4] = (2**31 - 1).to_bytes(4, "little")  # where the second text begins
+    path.write_bytes(bytes(damaged))
+    good, reasons, _ = read(path)
+    assert set(reasons) == {"damaged"} and len(good) + len(reasons) == 50
+    damaged = bytearray(whole)
+    damaged[at + 1] = 0xFF
+    path.write_bytes(bytes(damaged))
+    assert read(path) == (rows[1:], ["not_utf8"], Break())
+
+
+def test_what_datasets_saves_to_the_disk_is_read(tmp_path: Path) -> None:
+    from datasets import Dataset
+
+    rows = [{"prompt": f"p{i}", "completion": "ü"} for i in range(30)]
+    Dataset.from_list(rows).save_to_disk(tmp_path / "saved")
+    (path,) = (tmp_path / "saved").glob("*.arrow")
+    assert read(path) == (rows, [], Break())
+
+
+def test_times_in_nanoseconds_and_dates_out_of_range_cost_no_other_row(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    at = pa.array([1_700_000_000_123_456_789, None], pa.timestamp("ns"))
+    pq.write_table(pa.table({"id": [0, 1], "at": at}), tmp_path / "a.parquet")
+    good, reasons, _ = read(tmp_path / "a.parquet")
+    assert [row["id"] for row in good] == [0, 1] and reasons == []
+    assert good[0]["at"].isoformat() == "2023-11-14T22:13:20.123456"
+    far = pa.array([0, 2**62, 0], pa.timestamp("us"))  # a year for which Python has no date
+    pq.write_table(pa.table({"id": [0, 1, 2], "at": far}), tmp_path / "b.parquet")
+    good, reasons, _ = read(tmp_path / "b.parquet")
+    assert ([row["id"] for row in good], reasons) == ([0, 2], ["damaged"])
+
+
 def test_endings_tell_files_with_records_from_others() -> None:
     assert [kind_by_name(n) for n in ("a.jsonl.gz", "b.JSON", "c.tar.gz", "README.md", "parquet", "v1.0.csv")] == [
         "jsonl",
@@ -245,6 +355,7 @@ def test_endings_tell_files_with_records_from_others() -> None:
 def test_a_record_without_end_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jsontext, "MAX_RECORD", 1000)
     monkeypatch.setattr(jsontext, "_ASTRAY", 100)
+    monkeypatch.setattr(tables, "_LONGEST_CELL", 1000)
     endless = [b'{"a": "' + b"x" * 500] * 20
     found = list(lines(iter([b'{"b": 1}\n', *endless, b'\n{"c": 2}\n']), Break()))
     assert [r.reason if isinstance(r, Broken) else r for r in found] == [{"b": 1}, "too_long", {"c": 2}]
@@ -252,6 +363,60 @@ def test_a_record_without_end_does_not_fill_the_memory(monkeypatch: pytest.Monke
     found = list(Elements(iter([b'[{"b": 1},', *endless]), end))
     assert [r.reason if isinstance(r, Broken) else r for r in found] == [{"b": 1}, "too_long"]
     assert end == Break(True, sum(map(len, endless)))
+    end = Break()
+    found = list(Elements(iter([b'[{"b": 1},', *[b"0" * 500] * 20]), end))
+    assert [r.reason if isinstance(r, Broken) else r for r in found] == [{"b": 1}, "too_long"]
+    assert end == Break(True, 10_000)
+    found = list(tables.csv_rows(iter([b"a,b\n1,2\n3,", *[b"x" * 500] * 20, b"\n5,6\n"]), Break()))
+    assert [r.reason if isinstance(r, Broken) else r for r in found] == [
+        {"a": "1", "b": "2"},
+        "too_long",
+        {"a": "5", "b": "6"},
+    ]
+
+
+def packed_noughts(pack: str, size: int) -> bytes:
+    """A file of a few kilobytes that unpacks to so many characters."""
+    if pack == "zst":
+        return zstandard.ZstdCompressor(level=1).compress(b"0" * size)
+    return gzip.compress(b"0" * size, 6)
+
+
+@pytest.mark.parametrize("pack", ["gz", "zst"])
+@pytest.mark.parametrize("start", [b'{"a": 1}\n', b'[{"a": 1}, ', b'{"a": 1}\n{"b": "'])
+def test_a_file_that_unpacks_without_end_is_refused_and_fills_no_memory(
+    pack: str, start: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jsontext, "MAX_RECORD", 1 << 20)
+    monkeypatch.setattr(stream, "MAX_UNPACKED", 1 << 26)
+    packer = gzip.compress if pack == "gz" else zstandard.compress
+    bomb = packer(start) + packed_noughts(pack, 1 << 28)
+    path = written(tmp_path, f"bomb.json.{pack}", bomb)
+    found: list[Any] = []
+    tracemalloc.start()
+    with pytest.raises(UserError, match=r"bytes unpack to more than .*\n.*unpack it yourself"):
+        found.extend(Records(path))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found[:1] in ([], [{"a": 1}])
+    assert peak < 1 << 28 and path.stat().st_size < 1 << 19
+
+
+def test_packed_text_that_repeats_itself_is_no_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "MAX_UNPACKED", 1 << 16)
+    path = written(tmp_path, "rows.jsonl.gz", gzip.compress(as_lines(ROWS * 100).encode()))
+    assert path.stat().st_size * 20 < len(as_lines(ROWS * 100))
+    assert read(path) == (ROWS * 100, [], Break())
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.json.gz"])
+def test_a_line_of_100_mb_is_a_record_like_any_other(name: str, tmp_path: Path) -> None:
+    long = b'{"id": 2, "text": "' + b"x" * 100_000_000 + b'"}'
+    content = [b'{"id": 1}', long, b'{"id": 3}']
+    whole = b"\n".join(content) if "jsonl" in name else b"[" + b",".join(content) + b"]"
+    good, reasons, end = read(written(tmp_path, name, gzip.compress(whole, 1)))
+    assert [row["id"] for row in good] == [1, 2, 3] and len(good[1]["text"]) == 100_000_000
+    assert (reasons, end) == ([], Break())
 
 
 JSON = st.recursive(

@@ -1,0 +1,44 @@
+"""Other data sets that rows are compared with: those that operators name as `against`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator
+
+from curation.artifact import Ref, Rows
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def listed(value: Any) -> Any:
+    """One thing as a list of one."""
+    return value if isinstance(value, list | tuple) else [value]
+
+
+Others = Annotated[list[Ref[Rows]], BeforeValidator(listed)]
+"""Steps that make data sets: one, or a list."""
+
+
+def chats(ref: Ref[Rows], on: str | None) -> Iterator[pl.DataFrame]:
+    """The rows of another set, as they are compared with the chats that `on` means in one's own."""
+    from curation import table
+
+    for frame in table.batches(ref.folder, ref.part):
+        yield comparable(frame, on)
+
+
+def comparable(frame: pl.DataFrame, on: str | None) -> pl.DataFrame:
+    """What in rows of any kind answers to `on`: prompts to prompts; an answer to whole chats, or to each reply."""
+    from curation.conversation import Candidates, Conversation
+    from curation.frame import row_type
+    from curation.views import ROW, replies, view
+
+    kind = row_type(frame)
+    if on is None or (kind is Conversation and on != "prompt"):
+        return frame
+    if kind is Candidates and on != "prompt":
+        return replies(frame).drop(ROW)
+    return view(frame, "chosen" if on == "reply" else on)
