@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-
 class NearDedup(Selector):
     """Keeps one of several rows that say nearly the same. Reasons: `near_duplicate`, `near_duplicate_elsewhere`.
 
