@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from curation.engines import ScoreCache
-from curation.engines.batch import check_reasons, check_scores
+from curation.engines.batch import check_evidence, check_reasons, check_scores
 from curation.errors import UserError
 from curation.frame import SCORES, score_columns
 from curation.operator import Decision, Operator, Scorer, Selector, scorer_key
@@ -56,7 +56,8 @@ def choose(selector: Selector, table: pl.DataFrame) -> Decision:
             raise UserError(f"{selector.title} writes {name!r}", hint=hint)
         if len(values) != len(table):
             raise UserError(f"{selector.title} gave {len(values)} values of {name!r} for {len(table)} rows")
-    return Decision(reasons, decision.columns)
+    evidence = None if decision.evidence is None else check_evidence(selector, decision.evidence, len(table))
+    return Decision(reasons, decision.columns, evidence)
 
 
 def score_chunks(
@@ -145,10 +146,13 @@ def _spill_whole(frame: pl.DataFrame, path: Path) -> None:
 def save(decision: Decision, path: Path) -> None:
     """Keeps a decision on the disk."""
     columns = [values.alias(name) for name, values in decision.columns.items()]
+    if decision.evidence is not None:
+        columns.append(decision.evidence.alias("evidence"))
     _spill_whole(pl.DataFrame([decision.reasons.alias("reason"), *columns]), path)
 
 
 def load(path: Path) -> Decision:
     """A decision that was kept."""
     whole = mapped(path)
-    return Decision(whole["reason"], {c: whole[c] for c in whole.columns if c != "reason"})
+    evidence = whole["evidence"] if "evidence" in whole.columns else None
+    return Decision(whole["reason"], {c: whole[c] for c in whole.columns if c not in ("reason", "evidence")}, evidence)

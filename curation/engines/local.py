@@ -124,8 +124,7 @@ class _Run:
                 given = len(batch.frame)
                 if barrier and decision:
                     at = ends[n] - given
-                    own = {c: values.slice(at, given) for c, values in decision.columns.items()}
-                    batch = decided(batch, barrier, Decision(decision.reasons.slice(at, given), own))
+                    batch = decided(batch, barrier, decision.part(at, given))
                     batch.entries[0].seconds = 0.0 if n else float((self.folders[i - 1] / "seconds").read_text())
                 for operator in stage.operators:
                     self.prepare(operator)
