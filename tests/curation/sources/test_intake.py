@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from curation.artifact import Surroundings, bind, hash_file
-from curation.conversation import Conversation, Preference
+from curation.conversation import Candidates, Conversation, Preference
 from curation.errors import UserError
 from curation.formats import Makes
 from curation.sources import intake as module
@@ -103,6 +105,43 @@ def test_columns_are_read_alone_and_what_the_format_does_not_need_goes_to_meta(t
     assert warnings == ["no record of a.jsonl has the column 'anser'"]
 
 
+def test_columns_may_have_other_names_in_the_data(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("q,a,why,more\nHi,Hello!,because,1\n", encoding="utf-8")
+    columns = {"prompt": "q", "completion": "a", "reason": "why", "gone": "nowhere"}
+    _, (row,), warnings = taken_in(tmp_path, {"path": "a.csv", "columns": columns})
+    assert [m.content for m in row.messages] == ["Hi", "Hello!"]
+    assert row.meta == {"reason": "because"}
+    assert warnings == ["no record of a.csv has the column 'nowhere'"]
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"q": ["Hi"], "a": ["Hello!"], "more": [1]}), tmp_path / "a.parquet")
+    _, (other,), _ = taken_in(tmp_path, {"path": "a.parquet", "columns": {"prompt": "q", "completion": "a"}})
+    assert other.messages == row.messages and other.meta == {}
+
+
+def test_the_format_that_was_found_is_said_with_what_spoke_for_it(tmp_path: Path) -> None:
+    share = {"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello!"}]}
+    put(tmp_path / "a.jsonl", [share, {"instruction": "Hi", "output": "Hello!"}, share, {"conversations": []}, "{"])
+    intake, rows, _ = taken_in(tmp_path, {"path": "a.jsonl"})
+    (reading,) = intake.ledger.readings
+    assert (len(rows), reading.formats) == (3, {"sharegpt": 2, "alpaca": 1})
+    assert reading.evidence == {
+        "sharegpt": "`conversations` holds turns (from, value)",
+        "alpaca": "`instruction` and `output`",
+    }
+    assert reading.malformed == {"no_messages": 1, "not_json": 1}
+
+
+def test_rated_answers_become_candidates(tmp_path: Path) -> None:
+    put(tmp_path / "a.jsonl", [{"prompt": "Hi", "responses": ["a", "b"], "ratings": [1, 2]}])
+    intake, (row,), _ = taken_in(tmp_path, {"path": "a.jsonl", "weight": 2}, makes="candidates")
+    assert isinstance(row, Candidates)
+    assert row.meta == {"ratings": [1.0, 2.0], "weight": 2.0}
+    ((_, frame),) = Intake(intake.datasets, "candidates").frames()
+    assert frame["id"].to_list() == [row.id]
+
+
 def test_a_file_that_changes_after_it_was_bound_is_not_read(tmp_path: Path) -> None:
     path = put(tmp_path / "a.jsonl", [CHAT])
     entry = bind(Dataset.model_validate({"path": "a.jsonl"}), Surroundings(tmp_path, hash_file))
@@ -135,14 +174,59 @@ def test_read_rows_is_the_short_way(tmp_path: Path) -> None:
         ("hh_rlhf/harmless_base_test_first1500.jsonl.gz", "hh", "preferences", 1500),
         ("axolotl/conversation.json", "sharegpt", "conversations", 1),
         ("axolotl/conversation.missingturns.json", "sharegpt", "conversations", 1),
+        ("koala/koala_test_set.jsonl", "prompt", "conversations", 180),
+        ("oasst1_en_validation/en-validation.jsonl", "oasst", "preferences", None),
+        ("open_assistant/en_100_tree.jsonl", "oasst", "conversations", None),
     ],
 )
-def test_real_files(file: str, format: str, makes: Makes, rows: int, real_data: Path) -> None:
+def test_real_files(file: str, format: str, makes: Makes, rows: int | None, real_data: Path) -> None:
     named, reading = read_rows(real_data / file, format, makes)
-    assert (len(named), reading.records, reading.malformed) == (rows, rows, {})
-    assert read_rows(real_data / file, "auto", makes)[0] == named
+    if rows is not None:  # one row a record; trees are counted where they are read
+        assert (len(named), reading.records, reading.malformed) == (rows, rows, {})
+    found, told = read_rows(real_data / file, "auto", makes)
+    assert found == named
+    assert told.formats == {format: reading.used} == reading.formats
+    assert told.evidence[format] and reading.evidence == {}
+    if format == "sharegpt":
+        assert "conversations" in told.evidence[format] and {row.meta.get("tree") for row in found} == {None}
     if format == "kto":
         assert sum(row.label for row in named) == 150
+
+
+def test_every_call_and_every_observation_of_the_real_tool_chats_is_there(real_data: Path) -> None:
+    path = real_data / "llamafactory" / "glaive_toolcall_en_demo.json"
+    records = json.loads(path.read_text(encoding="utf-8"))
+    spoken = Counter(turn["from"] for record in records for turn in record["conversations"])
+    rows, _ = read_rows(path)
+    messages = [m.to_dict() for row in rows for m in row.messages]
+    assert Counter(m["role"] for m in messages) == {
+        "user": spoken["human"],
+        "assistant": spoken["gpt"] + spoken["function_call"],
+        "tool": spoken["observation"],
+        **({"system": spoken["system"]} if spoken["system"] else {}),
+    }
+    calls = [json.loads(t["value"]) for r in records for t in r["conversations"] if t["from"] == "function_call"]
+    made = [call["function"] for m in messages for call in m.get("tool_calls", [])]
+    key = functools.partial(json.dumps, sort_keys=True)
+    assert len(made) == spoken["function_call"] > 0
+    assert sorted(map(key, made)) == sorted(map(key, calls))
+    with_tools = sum(bool(json.loads(record.get("tools") or "[]")) for record in records)
+    assert sum(row.tools is not None for row in rows) == with_tools
+
+
+def test_real_questions_and_answers_under_names_of_their_own(real_data: Path) -> None:
+    here = real_data / "gsm8k"
+    around = Surroundings(here, hash_file)
+    columns = {"prompt": "question", "completion": "answer"}
+    intake = Intake([bind(Dataset.model_validate({"path": "test.jsonl", "columns": columns}), around)], "conversations")
+    rows = [row for _, batch in intake.rows() for row in batch]
+    with (here / "test.jsonl").open(encoding="utf-8") as file:
+        records = [json.loads(line) for line in file]
+    assert len(records) == 1319
+    assert [(r.messages[0].content, r.messages[1].content) for r in rows] == [  # type: ignore[union-attr]
+        (record["question"], record["answer"]) for record in records
+    ]
+    assert intake.ledger.readings[0].evidence == {"completion": "`prompt` and `completion`"}
 
 
 LINE = st.one_of(

@@ -80,6 +80,38 @@ def test_pairs_know_who_decided_and_several_sets_are_read_into_one(tmp_path: Pat
     assert sorted(zip(frame["decided_by"], frame["weight"], strict=True)) == [("data set", 0.5)] * 3 + [("people", 1.0)]
 
 
+def test_rated_answers_as_candidates_and_as_pairs_with_a_margin(tmp_path: Path) -> None:
+    rated = [{"prompt": f"p{i}", "responses": ["a", "b", "c"], "ratings": [i, 3, 3]} for i in range(6)]
+    put(tmp_path / "r.jsonl", rated)
+    candidates = run(tmp_path, [{"path": "r.jsonl"}], "candidates")
+    assert (candidates.manifest.output.kind, len(candidates.dataset())) == ("candidates", 6)
+    entry = {"path": "r.jsonl", "format": {"ratings": {"min_gap": 0.5}}}
+    path = tmp_path / "pairs.yaml"
+    steps = {
+        "rows": {"step": "ingest", "makes": "preferences", "datasets": [entry]},
+        "clear": {"step": "curate", "data": "rows", "operators": ["tied", {"margin": {"min": 2}}]},
+    }
+    path.write_text(json.dumps({"recipe": "pairs", "steps": steps}))
+    assert not check(path).problems
+    made = Recipe.load(path, store=tmp_path / "store").run()
+    assert made["rows"].manifest.decided_by == "data set"
+    # Best against worst: 3-0, 3-1, 3-2, 3-3 (a tie), 4-3, 5-3.
+    dropped = ledger(made["clear"]).dropped()
+    assert dropped == {"tied: tied": 1, "margin(rating): low_margin": 2}
+    assert sorted(made["clear"].dataset()["scores.rating_chosen"]) == [3.0, 3.0, 5.0]
+
+
+def test_what_auto_found_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from rlhf.recipe.headline import headline
+
+    put(tmp_path / "a.jsonl", [chat(1)])
+    made = run(tmp_path, [{"path": "a.jsonl"}])
+    assert "read as messages" in headline(made.manifest)
+    assert ledger(made).readings[0].evidence == {"messages": "`messages` holds turns (role, content)"}
+    named = run(tmp_path, [{"path": "a.jsonl", "format": "messages"}])
+    assert "read as" not in headline(named.manifest)
+
+
 def test_fractions_give_the_mixture_and_the_ledger_says_what_stayed_outside(tmp_path: Path) -> None:
     put(tmp_path / "a.jsonl", [chat(i) for i in range(300)])
     put(tmp_path / "b.jsonl", [chat(i) for i in range(1000, 1100)])
