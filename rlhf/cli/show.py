@@ -36,7 +36,9 @@ def run(args: argparse.Namespace) -> int:
     loaded = flags.load(args)
     store = flags.open_store(args, loaded.profile)
     planned = {p.name: p for p in plan(loaded, store)}
-    states = _states(loaded, store, planned)
+    last = store.last_run(loaded.name)
+    record: dict[str, Any] = last[1] if last else {}
+    states = _states(record, planned)
     if args.step:
         if args.step not in planned:
             raise RecipeError(f"there is no step {args.step!r}", hint=did_you_mean(args.step, planned))
@@ -51,27 +53,26 @@ def run(args: argparse.Namespace) -> int:
     ]
     print(columns(rows, ["name", "step", "state", "digest", ""], STATES))
     print(f"\nstore: {store.root}")
-    if other := _otherwise(loaded, store, planned):
+    if other := _otherwise(loaded, record, planned):
         print(other)
     return 0
 
 
-def _otherwise(loaded: LoadedRecipe, store: Store, planned: dict[str, Planned]) -> str:
+def _otherwise(loaded: LoadedRecipe, last: dict[str, Any], planned: dict[str, Planned]) -> str:
     """A line that says so when the last run was made with other settings, which is why its results do not show."""
-    last = store.last_run(loaded.name)
-    if not last or last[1].get("changes", []) == list(loaded.changes):
+    changes = last.get("changes", [])
+    if changes == list(loaded.changes):
         return ""
-    made = {name for name, step in last[1]["steps"].items() if step["state"] in ("done", "cached")}
+    made = {name for name, step in last.get("steps", {}).items() if step["state"] in ("done", "cached")}
     if all(p.manifest for name, p in planned.items() if name in made):
         return ""
-    flags_then = " ".join(shlex.quote(word) for change in last[1]["changes"] for word in change.split(" ", 1))
+    flags_then = " ".join(shlex.quote(word) for change in changes for word in change.split(" ", 1))
     return f"the last run had other settings; to see what it made: rlhf show {loaded.name} {flags_then}".rstrip()
 
 
-def _states(loaded: LoadedRecipe, store: Store, planned: dict[str, Planned]) -> dict[str, str]:
+def _states(last: dict[str, Any], planned: dict[str, Planned]) -> dict[str, str]:
     """`done` where there is an artifact; else how the last run of the same key ended; else `not run`."""
-    last = store.last_run(loaded.name)
-    noted: dict[str, Any] = last[1].get("steps", {}) if last else {}
+    noted: dict[str, Any] = last.get("steps", {})
 
     def state(name: str, p: Planned) -> str:
         before = noted.get(name, {})

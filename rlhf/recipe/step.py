@@ -75,7 +75,6 @@ class Done:
     metrics: dict[str, Any] = field(default_factory=dict)
     curves: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     examples: list[dict[str, Any]] = field(default_factory=list)
-    pictures: dict[str, Any] = field(default_factory=dict)
     side: dict[str, Path] = field(default_factory=dict)
     """Name -> folder with rows: `dropped`, `malformed`. Kept as artifacts of their own."""
     decided_by: str | None = None

@@ -60,7 +60,7 @@ class Curate(Step):
 
     def run(self, room: Room) -> Done:
         from curation.pipeline import curate
-        from rlhf.report.seen import look
+        from rlhf.report.samples import dropped_samples
         from rlhf.steps.endpoints import reachable
 
         with reachable(room) as connections:
@@ -78,12 +78,10 @@ class Curate(Step):
         dropped = room.work / "dropped"
         shutil.rmtree(dropped, ignore_errors=True)
         lost = curated.dropped.write(dropped)
-        seen = look(room.out, dropped if lost else None, curated.ledger)
         return Done(
             ledger=curated.ledger,
             metrics=_metrics(curated.ledger, kept, room),
-            examples=seen.examples,
-            pictures=seen.pictures,
+            examples=dropped_samples(dropped if lost else None, curated.ledger.entries),
             side={"dropped": dropped} if lost else {},
             tokens=connections.usage.tokens(),
             usd=connections.usage.usd,

@@ -6,24 +6,16 @@ import json
 from typing import Any
 
 import pytest
+from one_row import one
 
 from curation.conversation import Conversation, Message
 from curation.formats.alpaca import Alpaca
 from curation.formats.completion import PromptCompletion
-from curation.formats.format import Format
 from curation.formats.kto import KTO
 from curation.formats.messages import Messages
 from curation.formats.sharegpt import ShareGPT
 
 HI, HELLO = Message("user", "Hi"), Message("assistant", "Hello!")
-
-
-def one(format: Format, record: Any) -> Conversation:
-    rows = format.rows(record)
-    assert not isinstance(rows, str), rows
-    (row,) = rows
-    assert isinstance(row, Conversation)
-    return row
 
 
 @pytest.mark.parametrize("name", ["conversations", "conversation", "messages", "items"])

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from one_row import one
 
 from curation.conversation import Conversation, Message
 from curation.formats.alpaca import Alpaca, prompt
@@ -18,14 +19,6 @@ from curation.formats.sharegpt import ShareGPT
 
 HI, HELLO = Message("user", "Hi"), Message("assistant", "Hello!")
 CHAT = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]
-
-
-def one(format: Format, record: Any) -> Conversation:
-    rows = format.rows(record)
-    assert not isinstance(rows, str), rows
-    (row,) = rows
-    assert isinstance(row, Conversation)
-    return row
 
 
 def reason(format: Format, record: Any, makes: Any = "conversations") -> str:
