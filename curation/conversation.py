@@ -23,7 +23,10 @@ ID_LENGTH = 32
 
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys, no spaces, no NaN, real characters: equal values give equal text."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _CANONICAL.encode(value)
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def netstring(text: str) -> str:

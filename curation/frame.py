@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import polars as pl
 import polars_hash  # noqa: F401  # registers the namespace `chash`: hashes that are stable across versions
+import pyarrow as pa
 
 from curation.conversation import (
     ID_LENGTH,
@@ -78,46 +80,44 @@ def empty(kind: type) -> pl.DataFrame:
 
 def to_frame(rows: Iterable[AnyRow], kind: type) -> pl.DataFrame:
     """Rows of one type as a frame. A score that only some rows have is null in the others."""
-    records = [_record(row) for row in rows]
-    names = sorted({name for r in records for name in r if name.startswith(SCORES)})
-    schema = {**SCHEMAS[kind], **dict.fromkeys(names, pl.Float64)}
-    return pl.from_dicts(records, schema=schema) if records else pl.DataFrame(schema=schema)
-
-
-def _message(m: Message) -> dict[str, Any]:
-    return {"role": m.role, "content": m.content, "extra": m.extra}
-
-
-def _record(row: AnyRow) -> dict[str, Any]:
-    s = row.source
-    record: dict[str, Any] = {
-        "id": row.id,
-        "source": {
-            "dataset": s.dataset,
-            "file": s.file,
-            "digest": s.digest,
-            "index": s.index,
-            "license": s.license,
-        },
-        "parent": row.parent,
-        "split": row.split,
-        "meta": canonical_json(row.meta) if row.meta else None,
-        **{SCORES + name: value for name, value in row.scores.items()},
+    rows = list(rows)
+    schema = SCHEMAS[kind]
+    names = sorted({name for row in rows for name in row.scores})
+    if not rows:
+        return pl.DataFrame(schema=schema)
+    made: dict[str, pl.Series] = {
+        "source": _structs([row.source for row in rows], SOURCE),
+        "parent": _series([row.parent for row in rows], pl.String),
+        "split": _series([row.split for row in rows], pl.String),
+        "meta": _series([canonical_json(row.meta) if row.meta else None for row in rows], pl.String),
     }
-    match row:
-        case Conversation():
-            record.update(messages=[_message(m) for m in row.messages], tools=row.tools, label=row.label)
-        case Candidates():
-            answers = [
-                {"content": a.content, "policy": a.policy, "finished": a.finished, "extra": a.extra}
-                for a in row.answers
-            ]
-            record.update(prompt=[_message(m) for m in row.prompt], answers=answers)
-        case Preference():
-            for name in ("prompt", "chosen", "rejected"):
-                record[name] = [_message(m) for m in getattr(row, name)]
-            record.update(verdict=row.verdict, weight=row.weight, decided_by=row.decided_by)
-    return record
+    for column, dtype in schema.items():
+        if column not in made and column != "id":
+            values = [getattr(row, column) for row in rows]
+            made[column] = _lists(values, dtype) if isinstance(dtype, pl.List) else _series(values, dtype)
+    for name in names:
+        made[SCORES + name] = _series([row.scores.get(name) for row in rows], pl.Float64)
+    frame = pl.DataFrame([values.alias(column) for column, values in made.items()])
+    return with_ids(frame).select([*schema, *(SCORES + name for name in names)])
+
+
+def _series(values: list[Any], dtype: Any) -> pl.Series:
+    return pl.Series(values, dtype=dtype)
+
+
+def _structs(items: list[Any], dtype: pl.Struct) -> pl.Series:
+    """Objects as structs of their attributes."""
+    fields = [pl.Series(f.name, [getattr(item, f.name) for item in items], dtype=f.dtype) for f in dtype.fields]
+    return pl.DataFrame(fields).to_struct()
+
+
+def _lists(values: list[Sequence[Any]], dtype: pl.List) -> pl.Series:
+    """Sequences of objects as lists of structs, without an object more for each."""
+    if not isinstance(dtype.inner, pl.Struct):
+        raise TypeError(f"{dtype} is no list of structs")
+    ends = np.cumsum([0, *map(len, values)], dtype=np.int64)
+    flat = _structs(list(chain.from_iterable(values)), dtype.inner)
+    return pl.Series(pa.LargeListArray.from_arrays(pa.array(ends), flat.to_arrow()), dtype=dtype)
 
 
 def to_rows(frame: pl.DataFrame) -> list[Any]:
