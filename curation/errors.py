@@ -7,7 +7,9 @@ without a traceback; any other exception is a bug of ours and is printed with on
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
+from typing import Any
 
 
 class UserError(Exception):
@@ -25,6 +27,9 @@ class UserError(Exception):
         self.what, self.where, self.hint = what, where, hint
         super().__init__(what, where, hint)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self.args, self.__dict__)  # errors travel between processes
+
     def __str__(self) -> str:
         head = f"{self.where}: {self.what}" if self.where else self.what
         return f"{head}\n  {self.hint}" if self.hint else head
@@ -34,6 +39,24 @@ class RecipeError(UserError):
     """The recipe, the profile or a flag is wrong; nothing ran."""
 
     exit_code = 2
+
+
+def _again(cls: type[UserError], args: tuple[Any, ...], state: dict[str, Any]) -> UserError:
+    error = cls.__new__(cls)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Whether something failed because there was no room to write to. Not every library says so by `errno`."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    said = str(error)
+    return isinstance(error, Exception) and any(sign in said for sign in _FULL)
+
+
+_FULL = ("No space left on device", "Disk quota exceeded", "database or disk is full")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

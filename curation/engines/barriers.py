@@ -7,7 +7,7 @@ sorted by (length, id): neither the batches nor what a cache already knew can ch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -17,20 +17,21 @@ from curation.engines.batch import check_evidence, check_reasons, check_scores
 from curation.errors import UserError
 from curation.frame import SCORES, score_columns
 from curation.operator import Decision, Operator, Scorer, Selector, scorer_key
-from curation.progress import Progress
+from curation.progress import Bar, Progress
 from curation.table import mapped, spill_frame
 from curation.views import view
 
-_CHUNKS_AT_ONCE = 32
+CHUNKS_AT_ONCE = 16
 """Chunks whose text is in memory together; scores are on the disk after each such group."""
 
 
 def table_of(frame: pl.DataFrame, barrier: Operator) -> pl.DataFrame:
     """A batch's part of the global table."""
     source = pl.col("source").struct
-    # Zeros in front, so that the order of texts is the order of numbers.
-    index = source.field("index").cast(pl.String).str.zfill(12)
-    origin = pl.concat_str(source.field("digest"), pl.lit(":"), index)
+    # Short, for it is kept for every row: 48 bits of a digest tell files apart. Zeros in front, so that the order of
+    # texts is the order of numbers.
+    index = source.field("index").cast(pl.String).str.zfill(10)
+    origin = pl.concat_str(source.field("digest").str.slice(0, 12), pl.lit(":"), index)
     if isinstance(barrier, Selector):
         chats = view(frame, barrier.on)
         if barrier.on:
@@ -67,7 +68,8 @@ def score_chunks(
     folder: Path,
     cache: ScoreCache | None,
     progress: Progress,
-    prepare: Callable[[Operator], None],
+    score: Callable[[Scorer, Sequence[pl.DataFrame]], Iterable[pl.Series]],
+    at_once: int = CHUNKS_AT_ONCE,
 ) -> Decision:
     """The scores of all rows.
 
@@ -76,23 +78,25 @@ def score_chunks(
         rows: Gives the rows at these places of the table, in this order.
         folder: Where scores are kept until the stage is done, so that a killed run goes on.
         cache: Outlives the run.
-        prepare: Called with the scorer before it is used; not when everything is known.
+        score: Gives the scores of each of these chunks of chats, in order; not asked for what is known.
+        at_once: Chunks that it is given together.
     """
     chats = table.with_row_index("row").unique("id", keep="first", maintain_order=True).sort("size", "id")
     key = scorer_key(scorer) if cache else ""
     known = cache.get(key, chats["id"].to_list()) if cache else {}
     made: list[pl.DataFrame] = []
     with progress.bar(scorer.title, len(chats), "chats") as bar:
-        for number, group in enumerate(chats.iter_slices(scorer.chunk_size * _CHUNKS_AT_ONCE)):
-            path = folder / f"scores-{number:06d}.arrow"
-            if not path.exists():
-                scores = _group(scorer, group, known, rows, prepare)
+        for number, group in enumerate(chats.iter_slices(scorer.chunk_size * at_once)):
+            path = folder / f"scores-{scorer.chunk_size * at_once}-{number:06d}.arrow"
+            if path.exists():
+                bar.advance(len(group))
+            else:
+                scores = _group(scorer, group, known, rows, score, bar)
                 if cache:
                     new = zip(scores["id"], scores["score"], strict=True)
                     cache.put(key, {i: s for i, s in new if i not in known})
                 _spill_whole(scores, path)
             made.append(mapped(path))
-            bar.advance(len(group))
     column = SCORES + scorer.column
     scores = pl.concat(made) if made else pl.DataFrame(schema={"id": pl.String, "score": pl.Float64})
     values = table.join(scores, on="id", how="left", maintain_order="left")["score"].alias(column)
@@ -105,18 +109,22 @@ def _group(
     group: pl.DataFrame,
     known: dict[str, float],
     rows: Callable[[pl.Series], pl.DataFrame],
-    prepare: Callable[[Operator], None],
+    score: Callable[[Scorer, Sequence[pl.DataFrame]], Iterable[pl.Series]],
+    bar: Bar,
 ) -> pl.DataFrame:
     """`id` and `score` of some chunks, each of which is scored whole or not at all."""
+    chunks = list(_texts(scorer, group, known, rows))
+    texts = [chats for _, chats in chunks if chats is not None]
+    made = iter(score(scorer, texts))
     values: list[pl.Series] = []
-    for chunk, chats in _texts(scorer, group, known, rows):
-        cached = [known.get(i) for i in chunk["id"]]
+    for chunk, chats in chunks:
+        cached = pl.Series([known.get(i) for i in chunk["id"]], dtype=pl.Float64)
         if chats is None:
-            values.append(pl.Series("score", cached, dtype=pl.Float64))
-            continue
-        prepare(scorer)
-        scores = check_scores(scorer, scorer.score_frame(chats), chats)
-        values.append(pl.select(pl.coalesce(pl.Series(cached, dtype=pl.Float64), scores).alias("score")).to_series())
+            values.append(cached.alias("score"))
+        else:
+            scores = check_scores(scorer, next(made), chats)
+            values.append(pl.select(pl.coalesce(cached, scores).alias("score")).to_series())
+        bar.advance(len(chunk))
     return pl.DataFrame({"id": group["id"], "score": pl.concat(values)})
 
 
@@ -146,13 +154,12 @@ def _spill_whole(frame: pl.DataFrame, path: Path) -> None:
 def save(decision: Decision, path: Path) -> None:
     """Keeps a decision on the disk."""
     columns = [values.alias(name) for name, values in decision.columns.items()]
-    if decision.evidence is not None:
-        columns.append(decision.evidence.alias("evidence"))
-    _spill_whole(pl.DataFrame([decision.reasons.alias("reason"), *columns]), path)
+    said = [] if decision.evidence is None else [decision.evidence.alias("evidence")]
+    _spill_whole(pl.DataFrame([decision.reasons.alias("reason"), *said, *columns]), path)
 
 
 def load(path: Path) -> Decision:
     """A decision that was kept."""
     whole = mapped(path)
-    evidence = whole["evidence"] if "evidence" in whole.columns else None
-    return Decision(whole["reason"], {c: whole[c] for c in whole.columns if c not in ("reason", "evidence")}, evidence)
+    columns = {c: whole[c] for c in whole.columns if c not in ("reason", "evidence")}
+    return Decision(whole["reason"], columns, whole["evidence"] if "evidence" in whole.columns else None)

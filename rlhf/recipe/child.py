@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import errno
 import os
 import pickle
 import resource
@@ -29,7 +28,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from curation.artifact import Kind
-from curation.errors import UserError
+from curation.errors import UserError, disk_is_full
 from curation.progress import Bar, Progress
 from rlhf.recipe.caches import Answers, Labels, Scores
 from rlhf.recipe.manifest import Made
@@ -218,14 +217,13 @@ def _run(job: Job, wire: _Wire) -> Finished:
     except UserError as error:
         where = f"{error.where}: " if error.where else ""
         return Finished(error=where + error.what, hint=error.hint, exit_code=error.exit_code, tries=tries)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            hint = "free some space and run again: nothing that was finished is lost"
-            return Finished(error=f"the disk that holds {job.store} is full", hint=hint, tries=tries)
-        return Finished(error=f"{type(error).__name__}: {error}", trace=traceback.format_exc(), tries=tries)
     except MemoryError:
         return Finished(error="out of memory", hint="lower the batch size in the profile", tries=tries)
-    except Exception as error:  # a bug: the parent shows the traceback
+    except Exception as error:
+        if disk_is_full(error):
+            hint = "free some space and run again: nothing that was finished is lost"
+            return Finished(error=f"the disk that holds {job.store} is full", hint=hint, tries=tries)
+        # A bug: the parent shows the traceback.
         return Finished(error=f"{type(error).__name__}: {error}", trace=traceback.format_exc(), tries=tries)
 
 
