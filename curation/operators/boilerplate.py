@@ -1,129 +1,144 @@
-"""Answers that refuse, and answers that talk about being a language model.
+"""Answers that refuse, answers that talk about being a language model, and turns that name its maker.
 
 Models trained on other models' chats copy these phrases first. A refusal counts only near the beginning of an answer,
-where refusals stand; that an answer calls itself a language model counts anywhere. The lists are short and plain on
-purpose: every phrase is tested on an answer that must go and on one, close to it, that must stay.
+where refusals stand; that an answer calls itself a language model counts anywhere. The phrases are in
+`boilerplate_refusals` and `boilerplate_self`, by language, and a file can add one's own.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr, model_validator
+from pydantic_core import PydanticCustomError
 
+from curation.artifact import InputFile
+from curation.errors import UserError, did_you_mean
 from curation.operator import Filter
 
 if TYPE_CHECKING:
     import polars as pl
 
-_CANNOT = r"(?:can't|cannot|can not|won't|will not|am unable to|am not able to|'m unable to|'m not able to)"
-_WHAT = r"(?:that|this|such|any|your|content|information|instructions|assistance|guidance)"
-_DO = (
-    r"(?:help (?:you|with)|assist (?:you|with|in)|provide you|comply|do that|engage in"
-    rf"|(?:provide|fulfil|fulfill|complete|generate|create|answer|support|discuss) {_WHAT})"
-)
-
-REFUSALS: dict[str, tuple[str, ...]] = {
-    "en": (
-        rf"^\W*(?:i'm|i am) (?:very |so |truly )?sorry(?:,| but|, but) (?:but )?(?:i|as an)\b.{{0,60}}?{_CANNOT}",
-        rf"^\W*(?:i apologi[sz]e|my apologies)(?:,| but|, but) (?:but )?(?:i|as an)\b.{{0,60}}?{_CANNOT}",
-        rf"\bi ?{_CANNOT} {_DO}\b",
-        r"\bi must (?:respectfully )?(?:decline|refuse)\b",
-        r"\b(?:goes|is) against my (?:programming|guidelines|policies|policy|principles)\b",
-    ),
-    "de": (
-        r"^\W*(?:es )?tut mir (?:sehr )?leid, (?:aber )?(?:ich|dabei|das|als)\b.{0,80}?\bnicht\b",
-        r"\bich kann (?:ihnen|dir) (?:dabei|damit|hierbei|bei) .{0,40}?nicht (?:weiter)?helfen\b",
-    ),
-    "fr": (
-        r"^\W*(?:je suis )?désolée?, (?:mais )?je ne (?:peux|suis)\b",
-        r"\bje ne (?:peux|puis) pas (?:vous aider|t'aider|répondre à cette|fournir)\b",
-    ),
-    "es": (
-        r"^\W*lo siento, (?:pero )?(?:no puedo|como)\b",
-        r"\bno puedo (?:ayudarte con|ayudarle con|cumplir con|proporcionar)\b",
-    ),
-    "pt": (
-        r"^\W*(?:sinto muito|desculpe|lamento), (?:mas )?não posso\b",
-        r"\bnão posso (?:ajudar com|ajudá-lo com|fornecer|atender)\b",
-    ),
-    "it": (
-        r"^\W*mi dispiace, (?:ma )?non posso\b",
-        r"\bnon posso (?:aiutarti con|aiutarla con|fornire|soddisfare)\b",
-    ),
-    "ru": (
-        r"^\W*(?:извините|простите|к сожалению|мне жаль), (?:но )?я не могу ",
-        r"(?:^|[\s,])я не могу (?:помочь (?:вам|тебе|с)|выполнить (?:эту|этот|ваш)|предоставить) ",
-    ),
-    "zh": (r"^\W*(?:很)?(?:抱歉|对不起|遗憾)[，,].{0,12}?(?:无法|不能)", r"我(?:无法|不能)(?:提供|协助|满足|回答)"),
-    "ja": (r"^\W*申し訳(?:ありません|ございません|ない).{0,60}?(?:できません|いたしかねます|できかねます)",),
-    "ko": (r"^\W*죄송(?:합니다|하지만|스럽지만).{0,60}?(?:없습니다|어렵습니다)",),
-    "vi": (
-        r"^\W*(?:xin lỗi|rất tiếc|tôi rất tiếc)(?:,| nhưng|, nhưng) (?:nhưng )?tôi không thể(?:\s|$)",
-        r"\btôi không thể (?:giúp bạn|hỗ trợ bạn|cung cấp)\b",
-    ),
-}
-"""Language -> patterns of refusals, in lower case, for the beginning of an answer."""
-
-SELF_REFERENCES: dict[str, tuple[str, ...]] = {
-    "en": (
-        r"\bas an? (?:ai|artificial intelligence)(?: language)?(?: model| assistant| chatbot)?,? (?:i|my|it is)\b",
-        r"\bas an? (?:ai |large |artificial intelligence )?language model\b",
-        r"\b(?:i am|i'm) (?:just |only )?an? (?:ai |large |artificial intelligence )(?:language model|assistant)",
-    ),
-    "de": (
-        r"\bals (?:ki|künstliche intelligenz)(?:[- ](?:sprachmodell|modell|assistent))? (?:kann|habe|bin|darf) ich\b",
-        r"\bals (?:ein )?(?:ki-|großes )?sprachmodell\b",
-    ),
-    "fr": (r"\ben tant qu(?:e |'|e l')(?:modèle de langage|ia\b|intelligence artificielle)",),
-    "es": (r"\bcomo (?:un )?modelo de lenguaje\b", r"\bcomo (?:una )?(?:ia|inteligencia artificial), "),
-    "pt": (r"\bcomo (?:um )?modelo de linguagem\b", r"\bcomo (?:uma )?(?:ia|inteligência artificial), "),
-    "it": (
-        r"\b(?:come|in quanto) (?:un )?modello (?:di linguaggio|linguistico)\b",
-        r"\b(?:come|in quanto) (?:un')?(?:ia|intelligenza artificiale), ",
-    ),
-    "ru": (r"(?:^|[\s,])как (?:языковая модель|ии|искусственный интеллект), я ",),
-    "zh": (r"作为(?:一个|一名|一种)?(?:ai|人工智能|大型|大)*(?:语言模型|ai助手|人工智能)[，,]?我?",),
-    "ja": (
-        r"(?:ai|人工知能|大規模)言語モデル(?:として|なので|ですので|である私)",
-        r"私は(?:ai|人工知能)(?:言語モデル)?(?:です|なので)",
-    ),
-    "ko": (r"(?:ai|인공지능|대규모) ?언어 ?모델(?:로서|이기 때문에|입니다)",),
-    "vi": (r"(?:là|với tư cách là) một (?:mô hình ngôn ngữ|trí tuệ nhân tạo|ai,)",),
-}
-"""Language -> patterns of answers that speak of themselves as a model, in lower case."""
-
-
-def _any_of(patterns: dict[str, tuple[str, ...]]) -> str:
-    # Word boundaries of ASCII: Unicode's make the search many times slower on text that is not English.
-    every = "|".join(f"(?:{p})" for of_language in patterns.values() for p in of_language)
-    return "(?i)" + every.replace(r"\b", r"(?-u:\b)").replace("'", "['’]")
-
-
-REFUSAL = _any_of(REFUSALS)
-SELF_REFERENCE = _any_of(SELF_REFERENCES)
-
 
 class Boilerplate(Filter):
     """Drops chats in which a message of the assistant is boilerplate.
 
-    Reasons: `refusal`, `self_reference`.
+    Reasons: `refusal`, `self_reference`, `vendor_name`, `listed_pattern` (from `patterns`).
     """
 
+    revision = 2
     op: Literal["boilerplate"] = "boilerplate"
+    refusals: bool = True
+    """Whether answers that refuse go."""
+    self_references: bool = True
+    """Whether answers that call themselves a language model, or name who trained them, go."""
+    languages: tuple[str, ...] | None = None
+    """Whose phrases are looked for, as ISO 639-1 codes: ar de en es fa fr hi id it ja ko nl pl pt ru th tr uk vi zh.
+    None: all of them."""
     refusal_within: int = Field(160, ge=1)
     """Refusals are looked for in so many characters at the start of an answer; further on, the same words are part of
     an answer."""
+    vendors: tuple[str, ...] = ()
+    """Names that a chat may not hold, whatever is said about them, in any case and inside other words: Vicuna left out
+    `[openai, chatgpt]`. Drops honest questions about these companies too, so the default is none."""
+    vendors_in: Literal["answers", "chat"] = "chat"
+    """Where those names count: in `answers`, or in every message of the `chat`, as Vicuna did."""
+    patterns: InputFile | None = None
+    """A file with patterns of your own, looked for anywhere in an answer: one regular expression a line, in the syntax
+    of RE2 and Rust, whatever the case; empty lines and lines that begin with `#` count for nothing."""
+
+    _own: tuple[str, ...] | None = PrivateAttr(None)
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        from curation.operators.boilerplate_refusals import REFUSALS
+
+        for language in self.languages or ():
+            if language not in REFUSALS:
+                text = f"there are no phrases in {language!r}; {did_you_mean(language, REFUSALS)}"
+                raise PydanticCustomError("language", "{text}", {"text": text})
+        if not (self.refusals or self.self_references or self.vendors or self.patterns):
+            raise PydanticCustomError("nothing", "boilerplate has nothing to look for")
+        if any(not name.strip() for name in self.vendors):
+            raise PydanticCustomError("vendors", "an empty name would be found in every message")
+        return self
+
+    def prepare(self) -> None:
+        if self.patterns is not None and self._own is None:
+            self._own = tuple(read_patterns(self.patterns))
 
     def reasons(self, frame: pl.DataFrame) -> pl.Series:
         import polars as pl
 
+        self.prepare()
         message = pl.element().struct
-        text = message.field("content")
-        answer = message.field("role") == "assistant"
-        refuses = answer & text.str.head(self.refusal_within).str.contains(REFUSAL)
-        itself = answer & text.str.contains(SELF_REFERENCE)
+        texts, answer = message.field("content"), message.field("role") == "assistant"
+        looked: list[tuple[str, pl.Expr]] = []
+        if self.refusals:
+            start = texts.str.head(self.refusal_within).str.to_lowercase()
+            looked.append(("refusal", answer & start.str.contains(refusal_pattern(self.languages))))
+        if self.self_references:
+            found = texts.str.to_lowercase().str.contains(self_pattern(self.languages))
+            looked.append(("self_reference", answer & found))
+        if self.vendors:
+            named = texts.str.contains_any(list(self.vendors), ascii_case_insensitive=True)
+            looked.append(("vendor_name", named & answer if self.vendors_in == "answers" else named))
+        if self._own:
+            own = "|".join(f"(?:{p})" for p in self._own)
+            looked.append(("listed_pattern", answer & texts.str.contains(f"(?i){own}")))
         chat = pl.col("messages")
-        reason: Any = pl.when(chat.list.eval(refuses).list.any()).then(pl.lit("refusal"))
-        reason = reason.when(chat.list.eval(itself).list.any()).then(pl.lit("self_reference"))
-        return frame.select(reason.otherwise(pl.lit(None, dtype=pl.String)).alias("reason"))["reason"]
+        reason: Any = pl.coalesce(pl.when(chat.list.eval(e).list.any()).then(pl.lit(word)) for word, e in looked)
+        return frame.select(reason.cast(pl.String).alias("reason"))["reason"]
+
+
+def refusal_pattern(languages: Iterable[str] | None = None) -> str:
+    """One pattern for the refusals of these languages, over text in lower case."""
+    from curation.operators.boilerplate_refusals import REFUSALS
+
+    return any_of(REFUSALS, languages)
+
+
+def self_pattern(languages: Iterable[str] | None = None) -> str:
+    """The same for answers that speak of themselves as a model."""
+    from curation.operators.boilerplate_self import SELF_REFERENCES
+
+    return any_of(SELF_REFERENCES, languages)
+
+
+def any_of(phrases: Mapping[str, tuple[str, ...]], languages: Iterable[str] | None) -> str:
+    """The phrases as one pattern in the syntax of Rust's regex crate."""
+    import unicodedata
+
+    chosen = sorted(phrases if languages is None else languages)
+    every = "|".join(f"(?:{p})" for language in chosen for p in phrases[language])
+    # Word boundaries of ASCII: Unicode's make the search many times slower on text that is not English.
+    return unicodedata.normalize("NFC", every).replace(r"\b", r"(?-u:\b)").replace("'", "['’]")
+
+
+def read_patterns(file: InputFile) -> list[str]:
+    """The patterns of a file, each of which compiles.
+
+    Raises:
+        UserError: one does not, or matches the empty text; the message names file and line.
+    """
+    import polars as pl
+
+    found: list[str] = []
+    for number, line in enumerate(file.text().splitlines(), start=1):
+        pattern = line.strip()
+        if not pattern or pattern.startswith("#"):
+            continue
+        where = f"{file.written}:{number}"
+        try:
+            everything = pl.Series([""]).str.contains(f"(?i)(?:{pattern})")[0]
+        except pl.exceptions.ComputeError as error:
+            why = str(error).strip().splitlines()[-1]
+            hint = "patterns follow RE2 and Rust: no look-around and no back-references"
+            raise UserError(f"{pattern!r} is no pattern: {why}", where=where, hint=hint) from error
+        if everything:
+            raise UserError(f"{pattern!r} matches the empty text, so it would be found everywhere", where=where)
+        found.append(pattern)
+    if not found:
+        raise UserError(f"{file.written} holds no pattern", hint="one regular expression a line")
+    return found

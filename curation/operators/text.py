@@ -22,7 +22,7 @@ _REST = rf"[[\p{{L}}\p{{M}}\p{{N}}_]--[{_SINGLE}]]"
 WORD = rf"[{_SINGLE}&&[\p{{L}}\p{{N}}]]|{_FIRST}{_REST}*(?:['’.]{_REST}+|,\p{{Nd}}+)*"
 """One word, in the syntax of Rust's regex crate."""
 
-_MAY_COMPOSE = (
+MAY_COMPOSE = (
     r"[\p{M}\u{340}-\u{387}\u{958}-\u{95F}\u{9DC}-\u{9DF}\u{A33}-\u{A5E}\u{B5C}\u{B5D}\u{F43}-\u{F69}\u{1100}-\u{11FF}"
     r"\u{1F00}-\u{1FFF}\u{2000}\u{2001}\u{2126}\u{212A}\u{212B}\u{2329}\u{232A}\u{2ADC}\u{F900}-\u{FAFF}"
     r"\u{FB1D}-\u{FB4F}\u{1D15E}-\u{1D1C0}\u{2F800}-\u{2FA1D}]"
@@ -69,7 +69,7 @@ def count_words(texts: Sequence[str]) -> list[int]:
 
 def composed(texts: pl.Series) -> pl.Series:
     """The texts in NFC. Composing is slow, so only those that may need it go through it."""
-    places = texts.str.contains(_MAY_COMPOSE).arg_true()
+    places = texts.str.contains(MAY_COMPOSE).arg_true()
     if not len(places):
         return texts
     return texts.clone().scatter(places, texts.gather(places).str.normalize("NFC"))
