@@ -242,10 +242,10 @@ def _trained(own: Manifests) -> str:
 
 
 def _warnings(manifests: Manifests) -> str:
-    found = [f"- `{name}`: {_no_path(text)}" for name, m in manifests.items() for text in m.get("warnings") or []]
+    found = [f"- `{name}`: {no_path(text)}" for name, m in manifests.items() for text in m.get("warnings") or []]
     return "\n".join(["## Warnings of the steps", "", *found, ""]) if found else ""
 
 
-def _no_path(text: str) -> str:
+def no_path(text: str) -> str:
     """The text with each path of a machine cut down to its last name."""
     return _PATH.sub(r"\1", text)

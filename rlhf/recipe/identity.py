@@ -17,7 +17,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from curation.artifact import Kind, Policy, RewardModel, Rows, hash_file, hash_folder, identity
+from curation.artifact import Kind, Policy, Release, RewardModel, Rows, hash_file, hash_folder, identity
 from curation.conversation import canonical_json
 from curation.models.saving import TOKENIZER_FILES
 from rlhf.recipe.step import Step
@@ -43,6 +43,11 @@ def artifact_digest(kind: type[Kind], folder: Path) -> str:
         return digest(folder)
     if issubclass(kind, Policy | RewardModel):
         return hashlib.sha256(canonical_json([kind.name, model_contents(folder)]).encode()).hexdigest()
+    if issubclass(kind, Release) and (folder / "curation.json").exists():
+        # A released data set: that file has the digest of its rows, and Parquet's bytes are no content.
+        written = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix != ".parquet")
+        said = {p.relative_to(folder).as_posix(): hash_file(p) for p in written}
+        return hashlib.sha256(canonical_json([kind.name, said]).encode()).hexdigest()
     if not any(folder.glob("rows-*.parquet")):
         return hash_folder(folder)
     from curation.table import digest  # an evaluation keeps its answers as rows, and Parquet's bytes are no content

@@ -1,23 +1,30 @@
-"""`export`: a policy as a folder that works without the store, behind its gate."""
+"""`export`: a policy or a data set as a folder that works without the store, behind its gate."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from curation.artifact import Evaluation, Kind, Policy, Ref, Release
+from pydantic import model_validator
+
+from curation.artifact import Evaluation, Kind, Policy, Ref, Release, Rows
 from rlhf.recipe.step import Done, Room, Step
 
 
 class Export(Step):
-    """Writes adapters, merged weights, tokenizer and a card.
+    """Writes a model: adapters, merged weights, tokenizer and a card. Or a data set: a folder for `datasets` and TRL.
 
     With a `gate` the step runs only when that evaluation's `require` holds; otherwise the run ends with exit code 4.
     """
 
+    inherits_policy: ClassVar[bool] = False
+
     step: Literal["export"] = "export"
-    policy: Ref[Policy]
-    """What is released."""
+    policy: Ref[Policy] | None = None
+    """The model that is released; this or `data`."""
+    data: Ref[Rows] | None = None
+    """The data set that is released, or one part of it (`curated.train`): Parquet files and a card in a folder that
+    `datasets.load_dataset` opens and TRL trains on as it is, with the dropped and the malformed rows beside it."""
     gate: Ref[Evaluation] | None = None
     """The evaluation whose `require` must hold; its figures go into the card."""
     merged: bool = True
@@ -25,10 +32,18 @@ class Export(Step):
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Type of the merged weights. bfloat16 halves the size; what the rounding costs is in the metrics."""
 
+    @model_validator(mode="after")
+    def _one_thing(self) -> Self:
+        if (self.policy is None) == (self.data is None):
+            raise ValueError("`export` releases one thing: a model (`policy`) or a data set (`data`)")
+        return self
+
     def makes(self) -> type[Kind]:
         return Release
 
     def run(self, room: Room) -> Done:
+        if self.policy is None:
+            return self._rows(room)
         from curation.models import numerics_class, set_threads
         from curation.models.saving import copy_tokenizer
         from rlhf.evaluation.ancestry import ancestors
@@ -53,6 +68,20 @@ class Export(Step):
         if "unknown" in licenses(behind):
             room.warn("a data set behind this release has no licence in the recipe: add `license:` to its entry")
         return Done(metrics=metrics, numerics=numerics_class(self.dtype))
+
+    def _rows(self, room: Room) -> Done:
+        from rlhf.evaluation.ancestry import ancestors
+        from rlhf.export import dataset
+        from rlhf.export.card import licenses
+
+        data = self.data
+        if data is None:
+            raise RuntimeError("there is nothing to export")
+        behind = ancestors([data.digest], room.inputs)
+        facts = dataset.write(room.out, data.folder, data.part, behind, data.folder.parent, data.step)
+        if "unknown" in licenses(behind):
+            room.warn("a data set behind this release has no licence in the recipe: add `license:` to its entry")
+        return Done(metrics={"rows": facts["splits"], "dropped": facts["dropped"], "malformed": facts["malformed"]})
 
 
 def _base_name(behind: Mapping[str, Mapping[str, Any]]) -> str:
