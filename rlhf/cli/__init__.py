@@ -7,7 +7,6 @@ wrong, 3 waiting for people, 4 a gate did not hold. What a user can put right is
 from __future__ import annotations
 
 import argparse
-import errno
 import gc
 import importlib
 import json
@@ -26,6 +25,7 @@ VERBS = {
     "check": "say everything that is wrong with a recipe, reading no data",
     "plan": "say what a run would do, and why",
     "show": "show what a recipe has made: rows, figures, places",
+    "curate": "curate files without a recipe: a preset's operators, and a data set folder comes out",
     "inspect": "look at a file of rows as a model would be trained on it",
     "chat": "talk to a model that a recipe made",
     "recipes": "list, show or copy the recipes that come with this package",
@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _guarded(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
     """Runs a verb; what a user can put right becomes a sentence and an exit code, a bug stays a traceback."""
-    from curation.errors import UserError
+    from curation.errors import UserError, disk_is_full
 
     try:
         code = run(args)
@@ -102,10 +102,11 @@ def _guarded(run: Callable[[argparse.Namespace], int], args: argparse.Namespace)
     except BrokenPipeError:  # `rlhf show | head`: what is still to be flushed has nowhere to go
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        if not disk_is_full(error):
             raise
-        full = UserError(f"the disk is full: {error.filename or 'no place to write to'}", hint=_FREE_SOME)
+        place = getattr(error, "filename", None) or "no place to write to"
+        full = UserError(f"the disk is full: {place}", hint=_FREE_SOME)
         _say(full, as_json=getattr(args, "json", False))
         return full.exit_code
     return code

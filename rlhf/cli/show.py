@@ -22,6 +22,22 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the flags."""
     flags.add_recipe(parser)
     parser.add_argument("step", metavar="STEP", nargs="?", help="everything about this step")
+    lost = parser.add_mutually_exclusive_group()
+    lost.add_argument(
+        "--dropped",
+        metavar="WORD",
+        nargs="?",
+        const="",
+        help="rows that the step dropped: all, those of an operator, or those with a reason",
+    )
+    lost.add_argument(
+        "--malformed",
+        metavar="WORD",
+        nargs="?",
+        const="",
+        help="records that the step could not read: all, or those of a file or with a reason",
+    )
+    parser.add_argument("--limit", metavar="N", type=int, default=10, help="rows to show (default 10; 0: all)")
     flags.add_output(parser)
 
 
@@ -42,7 +58,12 @@ def run(args: argparse.Namespace) -> int:
     if args.step:
         if args.step not in planned:
             raise RecipeError(f"there is no step {args.step!r}", hint=did_you_mean(args.step, planned))
+        if args.dropped is not None or args.malformed is not None:
+            return _lost(args, store, planned[args.step])
         return _one(args, loaded, store, planned[args.step], states[args.step])
+    if args.dropped is not None or args.malformed is not None:
+        with_rows = [name for name, p in planned.items() if p.manifest and p.manifest.side]
+        raise RecipeError("whose rows?", hint=f"name the step: {', '.join(with_rows) or 'none has lost any yet'}")
     if args.json:
         steps = {name: step_json(p.step.step, states[name], p.manifest, store) for name, p in planned.items()}
         print(json.dumps({"recipe": loaded.name, "steps": steps}, indent=1, ensure_ascii=False))
@@ -82,6 +103,17 @@ def _states(last: dict[str, Any], planned: dict[str, Planned]) -> dict[str, str]
         return str(before["state"]) if ended else "not run"
 
     return {name: state(name, p) for name, p in planned.items()}
+
+
+def _lost(args: argparse.Namespace, store: Store, p: Planned) -> int:
+    from curation.errors import UserError
+    from rlhf.cli import lost
+
+    if p.manifest is None:
+        raise UserError(f"step {p.name!r} has made nothing yet", hint=p.why)
+    what = "dropped" if args.dropped is not None else "malformed"
+    word = args.dropped if args.dropped is not None else args.malformed
+    return lost.show(p.name, p.manifest, store, what, word, max(args.limit, 0), args.json)
 
 
 def _one(args: argparse.Namespace, loaded: LoadedRecipe, store: Store, p: Planned, state: str) -> int:

@@ -60,7 +60,7 @@ def page() -> str:
     homes = _homes()
     steps = {name: lookup(STEPS, name) for name in builtin_names(STEPS)}
     parts = [_HEAD, "## Recipe: the top", _table(names(described(Top)), homes)]
-    parts += ["## Recipe: `base:`", _about(steps["base"]), _table(_own(steps["base"], ("step",)), homes)]
+    parts += ["## Recipe: `base:`", about(steps["base"]), _table(_own(steps["base"], ("step",)), homes)]
     shared: dict[type[BaseModel], list[str]] = {}
     nested: dict[type[BaseModel], None] = {}
     for name, cls in steps.items():
@@ -73,13 +73,13 @@ def page() -> str:
         nested |= dict.fromkeys(_nested(cls))
         also = [h.__name__ for h, users in shared.items() if name in users]
         more = f"\n\nTakes the keys of {_links(also)} too." if also else ""
-        parts += [f"## Recipe: step `{name}`", _about(cls) + more, _table(own, homes)]
+        parts += [f"## Recipe: step `{name}`", about(cls) + more, _table(own, homes)]
     for home, users in shared.items():
         by = ", ".join(f"`{name}`" for name in dict.fromkeys(users))
         own = {k: f for k, f in names(described(home)).items() if _home(home, k) is home}
-        parts += [f"## Recipe: {home.__name__.lower()}", f"{_about(home)} For the steps {by}.", _table(own, homes)]
+        parts += [f"## Recipe: {home.__name__.lower()}", f"{about(home)} For the steps {by}.", _table(own, homes)]
     for cls in nested:
-        parts += [f"## Recipe: {cls.__name__.lower()}", _about(cls), _table(names(described(cls)), homes)]
+        parts += [f"## Recipe: {cls.__name__.lower()}", about(cls), _table(names(described(cls)), homes)]
     parts += list(_plugins())
     parts += list(_profile(homes))
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -101,26 +101,26 @@ def _plugins() -> Iterator[str]:
         cls = lookup(OPERATORS, name)
         kind = next(k.__name__.lower() for k in (Mapper, Filter, Selector, Scorer) if issubclass(cls, k))
         yield f"### `{name}`, a {kind}"
-        yield _about(cls)
+        yield about(cls)
         yield _table(_own(cls, ("op", "on", "as")), {})
     yield "## Recipe: formats"
     yield "The `format` of a data set; written like operators."
     for name in builtin_names(FORMATS):
         cls = lookup(FORMATS, name)
         yield f"### Format `{name}`"
-        yield _about(cls)
+        yield about(cls)
         yield _table(_own(cls, ("op",)), {})
 
 
 def _profile(homes: dict[str, str]) -> Iterator[str]:
     yield "## Profile"
-    yield _about(Profile)
+    yield about(Profile)
     yield _table({k: f for k, f in names(described(Profile)).items() if not _nested_in(f)}, homes)
     for key, field in names(Profile).items():
         for cls in _nested_in(field):
             title = f"{key}.NAME" if get_origin(field.annotation) is dict else key
             yield f"### Profile: `{title}`"
-            yield " ".join(filter(None, (_about(cls), _sentence(field.description))))
+            yield " ".join(filter(None, (about(cls), _sentence(field.description))))
             yield _table(names(described(cls)), homes)
 
 
@@ -147,7 +147,7 @@ def _nested(cls: type[BaseModel]) -> Iterator[type[BaseModel]]:
         yield from _nested_in(field)
 
 
-def _about(cls: type[BaseModel]) -> str:
+def about(cls: type[BaseModel]) -> str:
     """The class's own words, without their examples' indentation; nothing when it only inherits some."""
     doc = cls.__dict__.get("__doc__") or ""
     if cls in (Settings, BaseModel):
@@ -157,11 +157,12 @@ def _about(cls: type[BaseModel]) -> str:
 
 
 def _table(fields: dict[str, FieldInfo], homes: dict[str, str]) -> str:
-    rows = [f"| `{k}` | {_default(f)} | {homes.get(k, 'us')} | {_meaning(f)} |" for k, f in fields.items()]
+    rows = [f"| `{k}` | {default(f)} | {homes.get(k, 'us')} | {meaning(f)} |" for k, f in fields.items()]
     return "\n".join(["| key | default | named by | what it is |", "|---|---|---|---|", *rows]) if rows else ""
 
 
-def _meaning(field: FieldInfo) -> str:
+def meaning(field: FieldInfo) -> str:
+    """What a key is, with its choices and what it points at, as a cell of a table."""
     said = _sentence(field.description)
     if choices := _choices(field.annotation):
         said += (" " if said else "") + "One of " + ", ".join(f"`{c}`" for c in choices) + "."
@@ -184,7 +185,8 @@ def _sentence(text: str | None) -> str:
     return " ".join((text or "").split()).replace("|", "\\|")
 
 
-def _default(field: FieldInfo) -> str:
+def default(field: FieldInfo) -> str:
+    """A key's default as a cell of a table; empty for one that must be written."""
     if field.default_factory is not None:
         return _made(field)
     if field.default is PydanticUndefined:

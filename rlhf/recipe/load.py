@@ -126,8 +126,26 @@ def examine(
         RecipeError: there is no such recipe or profile, or it is no YAML.
     """
     path = shipped.find_recipe(recipe)
+    tree, texts = extended(path)
+    return examined(tree, texts, path, sets=sets, profile=profile)
+
+
+def examined(
+    tree: Node,
+    texts: Mapping[str, str],
+    path: Path,
+    *,
+    sets: Sequence[str] | Mapping[str, Any] = (),
+    profile: str | Path | None = None,
+) -> tuple[LoadedRecipe, list[Problem]]:
+    """The same for a tree that need not come from one file.
+
+    Args:
+        tree: The recipe, with the places where its parts were written.
+        texts: File name -> text; the recipe's own is under the name of `path`.
+        path: The recipe's file; relative paths in the recipe count from its folder. It is not read.
+    """
     asked = changes(sets)
-    tree, texts = _extended(path)
     tree = apply(tree, [c for c in asked if c.path[0] != "profile"])
     problems: list[Problem] = []
     top = _top(tree, problems)
@@ -150,7 +168,7 @@ def examine(
         edges=wiring.edges,
         order=wiring.order,
         profile=where,
-        head_comment=head_comment(texts[path.name]),
+        head_comment=head_comment(texts.get(path.name, "")),
         texts=texts,
         settings=tree.plain(),
         changes=tuple(c.flag for c in asked),
@@ -174,7 +192,7 @@ def _in_file(path: Path_) -> Path_:
     return ("base", *path[2:]) if path[:2] == ("steps", "base") else path
 
 
-def _extended(path: Path) -> tuple[Node, dict[str, str]]:
+def extended(path: Path) -> tuple[Node, dict[str, str]]:
     """The tree of a recipe laid over the one that it extends, and the texts of both."""
     tree, text = read(path)
     if not isinstance(tree.value, dict):
@@ -274,8 +292,9 @@ def _step(
         wrong = [k for k in belongs.BATCH if k in settings]
         problems.append(Problem(cut[0], tree.find((*place, wrong[0])).place, dotted, cut[1]))
         settings = {k: v for k, v in settings.items() if k not in wrong}
-    filled = _filled(settings, known, tree, top)
-    if "policy" in known and "policy" not in filled and not known["policy"].is_required() and not _several(filled):
+    filled = _filled(settings, known, tree, top, cls.inherits_policy)
+    inherits = cls.inherits_policy and "policy" in known and not known["policy"].is_required() and not _several(filled)
+    if inherits and "policy" not in filled:
         hint = "name the step that makes it, or add `base:` at the top of the recipe"
         problems.append(Problem("'policy' is missing", here, dotted, hint))
 
@@ -297,7 +316,9 @@ def _several(settings: dict[str, Any]) -> bool:
     return bool(settings.get("policies"))
 
 
-def _filled(settings: dict[str, Any], known: Mapping[str, Any], tree: Node, top: Top) -> dict[str, Any]:
+def _filled(
+    settings: dict[str, Any], known: Mapping[str, Any], tree: Node, top: Top, inherits_policy: bool
+) -> dict[str, Any]:
     """The settings with what they inherit from the top, under the name that the step's class has for itself."""
     filled = dict(settings)
     if not known["step"].is_required():  # an import path and a registered name are the same step, with the same key
@@ -306,6 +327,7 @@ def _filled(settings: dict[str, Any], known: Mapping[str, Any], tree: Node, top:
         filled["seed"] = top.seed
     if "policy" in known and filled.get("policy") is None:
         filled.pop("policy", None)
-        if tree.get("base") and not known["policy"].is_required() and not _several(filled):
+        required = known["policy"].is_required()
+        if tree.get("base") and inherits_policy and not required and not _several(filled):
             filled["policy"] = "base"
     return filled

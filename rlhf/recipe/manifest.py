@@ -57,6 +57,8 @@ class Manifest(BaseModel):
     """Name -> (step, value), for plots."""
     examples: list[dict[str, Any]] = Field(default_factory=list)
     """A few things to look at: samples side by side, rendered first rows, dropped rows."""
+    pictures: dict[str, Any] = Field(default_factory=dict)
+    """What the page draws of rows, small enough to lie here: `histograms` of scores, a `map` of a sample."""
     warnings: list[str] = Field(default_factory=list)
     decided_by: str | None = None
     """Who decided, where something was compared: `people`, a scorer's or a data set's name."""

@@ -17,9 +17,12 @@ class Engine(Settings):
     """Runs the operators of curate."""
 
     kind: Literal["local", "ray"] = "local"
-    """`local` streams batches through Polars; `ray` needs the extra of that name."""
+    """`local` streams batches through Polars; `ray` sends them to a cluster and needs the extra of that name."""
     address: str | None = None
-    """Of a Ray cluster; None starts one here."""
+    """Of a Ray cluster: `ray://head:10001`, `head:6379`, or `auto` for the one that runs on this machine. None starts
+    one here for the run, which nothing outside this machine can reach."""
+    workers: int | None = Field(None, ge=1)
+    """Batches that a cluster works on at once. None: one for each of its CPUs. Results do not change."""
     batch_rows: int = Field(10_000, ge=1)
     """Rows of one batch; memory grows with it, results do not change."""
 

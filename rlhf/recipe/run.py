@@ -270,6 +270,7 @@ class _Run:
             metrics=done.metrics,
             curves=done.curves,
             examples=done.examples,
+            pictures=done.pictures,
             warnings=list(finished.warnings),
             decided_by=done.decided_by,
             started=started,

@@ -75,6 +75,7 @@ class Done:
     metrics: dict[str, Any] = field(default_factory=dict)
     curves: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     examples: list[dict[str, Any]] = field(default_factory=list)
+    pictures: dict[str, Any] = field(default_factory=dict)
     side: dict[str, Path] = field(default_factory=dict)
     """Name -> folder with rows: `dropped`, `malformed`. Kept as artifacts of their own."""
     decided_by: str | None = None
@@ -114,6 +115,8 @@ class Step(Settings):
     """Raised by hand when the class's meaning changes."""
     like: ClassVar[str | None] = None
     """Name of the Ref field whose kind this step makes (`curate` makes what it is given); then `makes` is not asked."""
+    inherits_policy: ClassVar[bool] = True
+    """Whether a field `policy` that is not set means the recipe's `base`."""
     not_identity: ClassVar[frozenset[str]] = frozenset()
     """Fields that change no artifact (`require`), left out of the key."""
 

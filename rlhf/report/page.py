@@ -15,10 +15,10 @@ from markupsafe import Markup
 
 from rlhf.report import figures, words
 from rlhf.report.graph import Node, draw
+from rlhf.report.rows import RowsView
 from rlhf.report.steps import StepView
 from rlhf.report.verdicts import Accuracy, Comparison, Figure, accuracies, comparisons, policies
 from rlhf.report.verdicts import figures as policy_figures
-from rlhf.report.waterfall import Waterfall, waterfalls
 
 _CHANGES = {"finished": "finished answers", "words": "words", "repetition": "repetition", "perplexity": "perplexity"}
 """Figures that stand in the headline -> how they are called there."""
@@ -80,9 +80,7 @@ class Page:
             [Node(s.name, s.note, s.state, s.sign) for s in self.steps], {s.name: s.needs for s in self.steps}
         )
         self.verdicts = [Verdict(s) for s in self.steps if s.made.get("kind") == "evaluation"]
-        self.waterfalls: list[tuple[StepView, list[Waterfall]]] = [
-            (s, found) for s in self.steps if (found := waterfalls(s.manifest.get("ledger")))
-        ]
+        self.rows = [found for s in self.steps if (found := RowsView(s)).falls]
         self.accuracies: list[tuple[StepView, Accuracy]] = [
             (s, a) for s in self.steps for a in accuracies(s.manifest.get("metrics") or {})
         ]

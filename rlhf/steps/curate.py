@@ -17,7 +17,7 @@ from curation.errors import UserError
 from curation.ledger import Ledger
 from curation.operator import OPERATOR_FIELD, Operator
 from curation.pipeline import check_operators, scores_made
-from rlhf.recipe.profile import Engine as EngineProfile
+from rlhf.recipe.profile import Profile
 from rlhf.recipe.step import ONE_OR_MORE, Done, Misfit, Room, Step
 
 if TYPE_CHECKING:
@@ -60,14 +60,14 @@ class Curate(Step):
 
     def run(self, room: Room) -> Done:
         from curation.pipeline import curate
-        from rlhf.report.samples import dropped_samples
+        from rlhf.report.seen import look
         from rlhf.steps.endpoints import reachable
 
         with reachable(room) as connections:
             curated = curate(
                 [(ref.folder, ref.part) for ref in self.data],
                 self.operators,
-                engine=_engine(room.profile.engine),
+                engine=_engine(room.profile),
                 work=room.work / "curate",
                 scores=room.scores,
                 progress=room.progress,
@@ -78,24 +78,27 @@ class Curate(Step):
         dropped = room.work / "dropped"
         shutil.rmtree(dropped, ignore_errors=True)
         lost = curated.dropped.write(dropped)
+        seen = look(room.out, dropped if lost else None, curated.ledger)
         return Done(
             ledger=curated.ledger,
             metrics=_metrics(curated.ledger, kept, room),
-            examples=dropped_samples(dropped if lost else None, curated.ledger.entries),
+            examples=seen.examples,
+            pictures=seen.pictures,
             side={"dropped": dropped} if lost else {},
             tokens=connections.usage.tokens(),
             usd=connections.usage.usd,
         )
 
 
-def _engine(profile: EngineProfile) -> Engine:
-    if profile.kind != "local":
-        raise UserError(
-            f"the engine {profile.kind!r} is not available", hint="set `engine: {kind: local}` in the profile"
-        )
-    from curation.engines.local import Local
+def _engine(profile: Profile) -> Engine:
+    engine = profile.engine
+    if engine.kind == "local":
+        from curation.engines.local import Local
 
-    return Local(profile.batch_rows)
+        return Local(engine.batch_rows)
+    from curation.engines.ray import Ray
+
+    return Ray(engine.address, engine.batch_rows, engine.workers, profile.training.threads or 1)
 
 
 def _metrics(ledger: Ledger, kept: int, room: Room) -> dict[str, Any]:

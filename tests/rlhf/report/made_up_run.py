@@ -158,6 +158,32 @@ LEDGER_CURATE = {
 }
 
 
+def pictures() -> dict[str, Any]:
+    """Scores and a map, with hostile names."""
+    points = [f"{(i * 7919) % 1001},{(i * 104729) % 1001},{i % 3},{int(i % 4 == 0)}" for i in range(120)]
+    words = {"low": 1.0, "high": 900.0, "log": False, "kept": [0, *range(39, 0, -1)], "dropped": [18, *[0] * 39]}
+    ifd = {"low": 0.01, "high": 90.0, "log": True, "kept": [3] * 40, "dropped": [1] * 40}
+    return {
+        "histograms": [
+            {"score": "words", "without": 39, **words},
+            {"score": HOSTILE[2], "without": 0, **ifd},
+        ],
+        "map": {
+            "by": "character n-grams",
+            "of": 319,
+            "points": " ".join(points),
+            "sources": [HOSTILE[0], RIGHT_TO_LEFT, LONG_WORD],
+            "landmarks": [[0, HOSTILE[0]], [40, RIGHT_TO_LEFT], [80, LONG_WORD]],
+        },
+    }
+
+
+DROPPED_EXAMPLES = [
+    {"dropped by": "roles", "reason": "repeated_role", "text": text}
+    for text in (*HOSTILE, RIGHT_TO_LEFT, "x" * 1_000_000, f"{LONG_WORD}\n{EMOJI}")
+]
+
+
 def manifests() -> dict[str, dict[str, Any]]:
     """Manifests of all steps of `record`."""
     hostile_examples = [
@@ -227,7 +253,15 @@ def manifests() -> dict[str, dict[str, Any]]:
         "chats": manifest("chats", "ingest", "conversations", rows=319, ledger=LEDGER_READ),
         "asked": manifest("asked", "ingest", "conversations", rows=300),
         "curated": manifest(
-            "curated", "curate", "conversations", rows=262, parts={"train": 236, "test": 26}, ledger=LEDGER_CURATE
+            "curated",
+            "curate",
+            "conversations",
+            rows=262,
+            parts={"train": 236, "test": 26},
+            ledger=LEDGER_CURATE,
+            pictures=pictures(),
+            examples=DROPPED_EXAMPLES,
+            settings={"step": "curate", "operators": [{"op": "words"}, {"op": "keep", "condition": "words >= 16"}]},
         ),
         "prompts": manifest(
             "prompts", "curate", "conversations", rows=300, parts={"train": 135, "test": 90, "judge": 75}

@@ -129,7 +129,7 @@ def test_dropped_rows_are_shown_with_who_dropped_them_and_why():
     manifests["curated"]["examples"] = [
         {"dropped by": "roles", "reason": "first_not_user", "text": "assistant: <b>Hi</b>"}
     ]
-    assert "roles first_not_user assistant: <b>Hi</b>" in Elements(render(record, manifests)).words
+    assert "roles first_not_user 1 row assistant: <b>Hi</b>" in Elements(render(record, manifests)).words
 
 
 def test_what_weakens_a_verdict_stands_beside_it():

@@ -1,0 +1,48 @@
+"""This project: ingest and curate as a recipe does them, with ledger, dropped rows and digests.
+
+python ours.py chats.jsonl FOLDER THREADS
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+OPERATORS = [
+    {"turns": {"min": 2}},
+    "roles",
+    {"length": {"min_chars": 100, "max_chars": 100_000}},
+    "boilerplate",
+    "exact_dedup",
+    {"near_dedup": {"threshold": 0.7}},
+]
+
+
+def main(given: str, folder: str, threads: str) -> None:
+    os.environ["POLARS_MAX_THREADS"] = threads
+    from pathlib import Path
+
+    from curation import table
+    from curation.artifact import Surroundings, hash_file
+    from curation.operator import OPERATOR_FIELD
+    from curation.pipeline import curate
+    from curation.sources.dataset import Dataset
+    from curation.sources.intake import Intake
+
+    entry = Dataset.model_validate({"path": given, "format": "sharegpt"})
+    around = Surroundings(Path.cwd(), hash_file)
+    entry = entry.model_copy(update={"path": entry.bind_pointer("path", entry.path, around)})
+    out = Path(folder)
+    intake = Intake([entry], "conversations", malformed=out / "malformed")
+    table.write(out / "read", (frame for _, frame in intake.frames()))
+    table.digest(out / "read")
+    curated = curate(out / "read", [OPERATOR_FIELD.parse(o) for o in OPERATORS], work=out / "work")
+    curated.kept.write(out / "kept")
+    curated.dropped.write(out / "dropped")
+    table.digest(out / "kept")
+    table.digest(out / "dropped")
+    print("\n".join(curated.ledger.waterfall()))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,168 @@
+"""`rlhf curate`: files in, a curated data set out, with no recipe: the operators come from a preset or a YAML file.
+
+It is a recipe of two steps, `rows` (ingest) and `curated` (curate), that nobody had to write, run in the store like any
+other: what was finished is kept, the same command goes on after a kill, and model scores are never computed twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rlhf.cli import flags
+
+if TYPE_CHECKING:
+    from rlhf.recipe.load import LoadedRecipe
+    from rlhf.recipe.run import RunResult
+    from rlhf.recipe.store import Store
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the flags."""
+    parser.add_argument(
+        "files", metavar="FILE", nargs="+", help="a file, a folder, package:NAME/FILE, or a data set on the Hub"
+    )
+    how = parser.add_mutually_exclusive_group(required=True)
+    how.add_argument(
+        "--preset",
+        metavar="NAME",
+        help="the operators of a recipe: its name or file; NAME.STEP takes another curate step than the first",
+    )
+    how.add_argument("--operators", metavar="YAML", help="a YAML file with a list of operators, or the list itself")
+    parser.add_argument("--out", metavar="DIR", required=True, help="folder of the data set that is made")
+    parser.add_argument("--format", metavar="FORMAT", default="auto", help="what a record looks like (default: auto)")
+    parser.add_argument(
+        "--makes", choices=["conversations", "preferences"], help="what records become (default: as the preset does)"
+    )
+    parser.add_argument("--license", metavar="SPDX", default="", help="licence of the data, for the card")
+    parser.add_argument(
+        "--engine", metavar="ENGINE", help="local, ray, or the address of a Ray cluster (default: the profile's)"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="PLACE=VALUE",
+        help="change a setting: operators.0.normalize.form=NFKC, rows.datasets.0.split=test; may be given again",
+    )
+    parser.add_argument("--profile", metavar="FILE", help="where and how fast to run (default: RLHF_PROFILE)")
+    parser.add_argument(
+        "--store", metavar="FOLDER", help="where work and caches lie (default: RLHF_STORE, the profile's, .rlhf)"
+    )
+    flags.add_output(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Checks, runs, writes the folder; the exit code."""
+    from rlhf.cli import summary
+    from rlhf.recipe.preset import loaded_for
+    from rlhf.recipe.run import run as run_recipe
+    from rlhf.recipe.view import view
+
+    out = Path(args.out).expanduser()
+    _refuse_others(out)
+    loaded = loaded_for(
+        args.files,
+        preset=args.preset,
+        operators=args.operators,
+        format=args.format,
+        makes=args.makes,
+        license=args.license,
+        sets=[*args.set, *_engine(args.engine)],
+        profile=args.profile,
+        name=_name(out),
+    )
+    store = flags.open_store(args, loaded.profile)
+    with view(sys.stderr if args.json else sys.stdout) as listener:
+        result = run_recipe(loaded, store, listener=listener)
+    facts = _release(out, store, result, loaded) if result.exit_code == 0 else None
+    if args.json:
+        _print_json(out, facts, result)
+    elif facts is None:
+        summary.print_text(loaded, store, result, None, verbose=args.verbose)
+    else:
+        _print_text(out, facts, result)
+    return result.exit_code
+
+
+def _engine(written: str | None) -> list[str]:
+    """`--engine ray` and `--engine ray://head:10001` as changes of the profile."""
+    if written is None:
+        return []
+    if written in ("local", "ray"):
+        return [f"profile.engine.kind={written}"]
+    if re.fullmatch(r"auto|(ray://)?[\w.-]+:\d+", written):
+        return ["profile.engine.kind=ray", f"profile.engine.address={json.dumps(written)}"]
+    from curation.errors import RecipeError, did_you_mean
+
+    near = did_you_mean(written, ["local", "ray"])
+    hint = near if near.startswith("did") else "it is `local`, `ray`, or an address like ray://head:10001"
+    raise RecipeError(f"there is no engine {written!r}", hint=hint)
+
+
+def _name(out: Path) -> str:
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", out.absolute().name).strip("-_")
+    return (name or "curated")[:60]
+
+
+def _refuse_others(out: Path) -> None:
+    """Raises where the folder holds something that was not made by this command."""
+    from curation.errors import RecipeError
+
+    if out.is_dir() and not any(out.iterdir()):
+        return
+    if out.exists() and not (out / "curation.json").is_file():
+        what = "is a file" if out.is_file() else "holds something else"
+        raise RecipeError(f"{out} {what}", hint="give --out a folder that is new or empty")
+
+
+def _release(out: Path, store: Store, result: RunResult, loaded: LoadedRecipe) -> dict[str, Any]:
+    """Writes the folder under another name and renames it: it is there when all of it is."""
+    from rlhf.evaluation.ancestry import ancestors
+    from rlhf.export import dataset
+
+    manifests = {name: m.model_dump(mode="json") for name, m in result.manifests.items()}
+    made = result.manifests["curated"].output
+    part = out.with_name(f".{out.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        behind = ancestors([made.digest], manifests)
+        folder = store.artifact(made.digest)
+        facts = dataset.write(part, folder, None, behind, folder.parent, loaded.name)
+        if out.exists():
+            old = out.with_name(f".{out.name}.old")
+            shutil.rmtree(old, ignore_errors=True)
+            os.rename(out, old)
+            os.rename(part, out)
+            shutil.rmtree(old)
+        else:
+            os.rename(part, out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return facts
+
+
+def _print_json(out: Path, facts: dict[str, Any] | None, result: RunResult) -> None:
+    steps = {n: {"state": o.state, "message": o.message, "hint": o.hint} for n, o in result.outcomes.items()}
+    path = str(out.absolute()) if facts else None
+    print(json.dumps({"exit_code": result.exit_code, "path": path, "run": steps, **(facts or {})}, ensure_ascii=False))
+
+
+def _print_text(out: Path, facts: dict[str, Any], result: RunResult) -> None:
+    from rlhf.cli.table import filled
+    from rlhf.recipe.headline import duration
+
+    curated = result.manifests["curated"]
+    if curated.ledger:
+        print("\n" + "\n".join(filled(line) for line in curated.ledger.waterfall()))
+    splits = ", ".join(f"{split} {n:,}" for split, n in facts["splits"].items())
+    took = sum(o.seconds for o in result.outcomes.values())
+    print(f"\n{out}: {splits} rows, {facts['dropped']:,} dropped and {facts['malformed']:,} malformed beside them")
+    print(f'datasets.load_dataset("{out}") opens it; its README.md says what was done, in {duration(took)}')
