@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,8 @@ from curation.operator import PairScorer, Scorer, TwoOrders
 from curation.progress import SILENT, Progress
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from curation.engines import ScoreCache
 
 
@@ -47,10 +49,13 @@ def scores(
         scorer.prepare()
         return [float(x) for x in check_scores(scorer, scorer.score_frame(frame), frame)]
     work.mkdir(parents=True, exist_ok=True)
+
+    def score(scorer: Scorer, chunks: Sequence[pl.DataFrame]) -> Iterator[pl.Series]:
+        scorer.prepare()
+        yield from map(scorer.score_frame, chunks)
+
     table = table_of(frame, scorer)
-    made = score_chunks(
-        scorer, table, lambda places: frame[places], work, cache, progress, prepare=lambda operator: operator.prepare()
-    )
+    made = score_chunks(scorer, table, lambda places: frame[places], work, cache, progress, score)
     return [float(x) for x in made.columns[SCORES + scorer.column]]
 
 

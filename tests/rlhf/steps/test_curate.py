@@ -152,8 +152,6 @@ def test_the_engine_comes_from_the_profile_and_is_no_part_of_the_key(tmp_path: P
         (tmp_path / name).mkdir()
         step.run(room(tmp_path / name, engine=Engine(batch_rows=batch_rows)))
     assert table.digest(tmp_path / "big" / "out") == table.digest(tmp_path / "small" / "out")
-    with pytest.raises(UserError, match="engine 'ray' is not available"):
-        step.run(room(tmp_path, engine=Engine(kind="ray")))
 
 
 def test_a_key_holds_the_operators_and_their_settings(tmp_path: Path) -> None:
