@@ -213,7 +213,13 @@ def chunk(number: int, count: int, seed: int) -> list[tuple[dict[str, Any], dict
         if kind == "roles":
             turns_.insert(int(rng.integers(len(turns_) + 1)), {"from": "gpt", "value": f"Ok {i}"})
         root = i if source < 0 else source
-        truth = {"id": names[i], "kind": kind, "root": names[root], "language": LANGUAGES[which[root]].code}
+        truth = {
+            "id": names[i],
+            "kind": kind,
+            "root": names[root],
+            "language": LANGUAGES[which[root]].code,
+            "chars": sum(map(len, texts)),
+        }
         made.append(({"id": names[i], "conversations": turns_}, truth))
     return [made[i] for i in rng.permutation(len(made))]
 

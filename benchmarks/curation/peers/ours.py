@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 OPERATORS = [
     {"turns": {"min": 2}},
@@ -20,8 +21,6 @@ OPERATORS = [
 
 def main(given: str, folder: str, threads: str) -> None:
     os.environ["POLARS_MAX_THREADS"] = threads
-    from pathlib import Path
-
     from curation import table
     from curation.artifact import Surroundings, hash_file
     from curation.operator import OPERATOR_FIELD
@@ -41,7 +40,19 @@ def main(given: str, folder: str, threads: str) -> None:
     curated.dropped.write(out / "dropped")
     table.digest(out / "kept")
     table.digest(out / "dropped")
+    _name_kept(out / "kept", Path(given), out / "ids.txt")
     print("\n".join(curated.ledger.waterfall()))
+
+
+def _name_kept(kept: Path, given: Path, to: Path) -> None:
+    """Writes the records' own ids of the rows that stayed, which a row knows by the place of its record."""
+    import polars as pl
+
+    from curation import table
+
+    index = table.scan(kept).select(pl.col("source").struct.field("index")).collect().to_series()
+    own = pl.scan_ndjson(given, schema={"id": pl.String}).collect().to_series()
+    to.write_text("\n".join(own.gather(index.sort())), encoding="utf-8")
 
 
 if __name__ == "__main__":
