@@ -47,7 +47,7 @@ class Normalize(Mapper):
     go elsewhere; codes that colour text in a terminal go. Doing it twice changes nothing more.
     """
 
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
     rows: ClassVar[frozenset[str]] = frozenset({"conversations", "candidates", "preferences"})
     op: Literal["normalize"] = "normalize"
     mojibake: bool = True
@@ -103,7 +103,7 @@ def _repaired(texts: pl.Series) -> pl.Series:
 def _joined(text: str) -> str:
     """The text with zero-width joiners only where they do something, and one at a time."""
     stray, doubled, tags = _joiners()
-    plain: str = tags.sub("", doubled.sub(r"\1", stray.sub("", text)))
+    plain: str = doubled.sub(r"\1", stray.sub("", tags.sub("", text)))
     return plain
 
 
