@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from curation.conversation import Message
 from curation.models.reading import batches, read
 from curation.progress import SILENT, Progress
 
@@ -49,6 +50,22 @@ def answer_ids(loaded: Loaded, conversation: Conversation) -> tuple[list[int], l
     prompt, answer = encoded.ids[: encoded.prompt], encoded.ids[encoded.prompt : encoded.end]
     answer = answer[: loaded.context - 1]
     return prompt[max(0, len(prompt) + len(answer) - loaded.context) :], answer
+
+
+def header_ids(loaded: Loaded) -> list[int]:
+    """The tokens that a template puts before an answer, and nothing of what was asked; at least one.
+
+    The token that begins every text of the model stands before them where it has one. A template without such a header
+    gives that token alone, or else an end token, after which a text begins as well.
+    """
+    asked = [Message("user", "?")]
+    before, after = loaded.template.text(asked), loaded.template.text(asked, ask=True)
+    header = after[len(before) :] if after.startswith(before) else ""
+    ids = list(loaded.tokenizer(header, add_special_tokens=False)["input_ids"])
+    begin = loaded.tokenizer.bos_token_id
+    if begin is not None and loaded.template.prompt_ids(asked)[:1] == [begin]:
+        ids = [begin, *ids]
+    return ids or [begin if begin is not None else min(loaded.template.ends)]
 
 
 def log_probs(

@@ -12,6 +12,7 @@ BUILTIN: dict[str, str] = {
     "exact_dedup": "curation.operators.exact_dedup:ExactDedup",
     "first_sentence": "curation.operators.first_sentence:FirstSentence",
     "identical_pair": "curation.operators.identical_pair:IdenticalPair",
+    "ifd": "curation.operators.ifd:Ifd",
     "keep": "curation.operators.keep:Keep",
     "length": "curation.operators.length:Length",
     "length_gap": "curation.operators.length_gap:LengthGap",
@@ -26,6 +27,7 @@ BUILTIN: dict[str, str] = {
     "scores_to_labels": "curation.operators.scores_to_labels:ScoresToLabels",
     "split": "curation.operators.split:Split",
     "tied": "curation.operators.tied:Tied",
+    "tokens": "curation.operators.tokens:Tokens",
     "turns": "curation.operators.turns:Turns",
     "words": "curation.operators.words:Words",
 }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from curation.artifact import Ref, RewardModel
 from curation.models.settings import DType
 from curation.operator import Scorer
-from curation.operators.perplexity import ends_on_answer, unreadable
+from curation.operators.by_policy import ends_on_answer, unreadable
 
 if TYPE_CHECKING:
     from curation.conversation import Conversation

@@ -21,6 +21,7 @@ from rlhf.recipe.document import read
 from rlhf.recipe.fields import described, names
 
 EXAMPLES: dict[str, str] = {
+    "ifd": '- ifd: {policy: base}\n- keep: "ifd < 1"',
     "keep": '- words\n- keep: "words >= 16 and words < 2000"',
     "length": "- length: {min_words: 4, max_chars: 4000}",
     "length_gap": "- length_gap: {max_ratio: 3}",
@@ -31,6 +32,7 @@ EXAMPLES: dict[str, str] = {
     "reward_model": '- reward_model: {reward: reward}\n- keep: "reward_model > 0"',
     "scores_to_labels": "- words\n- scores_to_labels: {by: words, good: 40, bad: 5}",
     "split": "- split: {test: 0.1, by: prompt}",
+    "tokens": '- tokens: {policy: base}\n- keep: "tokens <= 2048"',
     "turns": "- turns: {min: 2, max: 12}",
 }
 """Operator -> how it stands in a recipe's `operators`; one that is not here is shown by its bare name."""
