@@ -14,6 +14,8 @@ BUILTIN: dict[str, str] = {
     "identical_pair": "curation.operators.identical_pair:IdenticalPair",
     "ifd": "curation.operators.ifd:Ifd",
     "keep": "curation.operators.keep:Keep",
+    "language": "curation.operators.language:Language",
+    "language_score": "curation.operators.language_score:LanguageScore",
     "length": "curation.operators.length:Length",
     "length_gap": "curation.operators.length_gap:LengthGap",
     "llm_judge": "curation.operators.llm_judge:LlmJudge",

@@ -23,6 +23,8 @@ from rlhf.recipe.fields import described, names
 EXAMPLES: dict[str, str] = {
     "ifd": '- ifd: {policy: base}\n- keep: "ifd < 1"',
     "keep": '- words\n- keep: "words >= 16 and words < 2000"',
+    "language": "- language: {keep: [en, vi]}",
+    "language_score": '- language_score: {languages: [vi]}\n- keep: "language_score >= 0.8"',
     "length": "- length: {min_words: 4, max_chars: 4000}",
     "length_gap": "- length_gap: {max_ratio: 3}",
     "llm_judge": '- llm_judge: {endpoint_model: gpt-4.1-mini, as: points}\n- keep: "points >= 7"',
