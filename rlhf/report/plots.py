@@ -145,9 +145,8 @@ def _dots(points: Sequence[Sequence[int]], kind: str) -> str:
 
 def _pin(place: Sequence[int], label: int) -> str:
     x, y = place[0] + _MARGIN, SIDE - place[1] + _MARGIN
-    return (
-        f'<circle class="pin" cx="{x}" cy="{y}" r="19"/><text x="{x}" y="{y + 10}" text-anchor="middle">{label}</text>'
-    )
+    text = f'<text x="{x}" y="{y}" text-anchor="middle" dominant-baseline="central">{label}</text>'
+    return f'<circle class="pin" cx="{x}" cy="{y}" r="19"/>{text}'
 
 
 def _image(kind: str, title: str, inner: str, box: str) -> Markup:

@@ -19,7 +19,8 @@ class Samples:
 
     operator: str
     reason: str
-    texts: Sequence[str]
+    texts: Sequence[tuple[str, str]]
+    """(text, what the reason rests on, or nothing)."""
     rows: int
     """How many went for it."""
 
@@ -51,9 +52,9 @@ def _samples(step: StepView, ledger: Mapping[str, Any]) -> Iterator[Samples]:
     for reading in ledger.get("readings") or ():
         for reason, n in (reading.get("malformed") or {}).items():
             rows["malformed", str(reason)] = rows.get(("malformed", str(reason)), 0) + int(n)
-    texts: dict[tuple[str, str], list[str]] = {}
-    for operator, reason, text in step.dropped_examples:
-        texts.setdefault((operator, reason), []).append(text)
+    texts: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for operator, reason, text, evidence in step.dropped_examples:
+        texts.setdefault((operator, reason), []).append((text, evidence))
     for key, found in texts.items():
         yield Samples(*key, found, rows.get(key, len(found)))
 

@@ -1,4 +1,4 @@
-"""Dropped rows to look at: up to ten for each operator and reason, picked without looking.
+"""Rows that went, to look at: up to ten for each operator and reason, picked without looking.
 
 Rows are kept sorted by id, and an id is a hash: the first rows of a reason are a fair sample of it, the same in every
 run, whatever the engine.
@@ -26,6 +26,8 @@ _MESSAGE = 260
 def dropped_samples(dropped: Path | None, entries: Sequence[Entry]) -> list[dict[str, str]]:
     """`{"dropped by", "reason", "text"}` each, in the order of the operators; within a reason by id.
 
+    Where the operator said what its reason rests on, that is there as `evidence`.
+
     Args:
         dropped: Folder of the dropped rows, or None when there are none.
         entries: Of the ledger: which operators dropped for which reasons.
@@ -47,10 +49,39 @@ def dropped_samples(dropped: Path | None, entries: Sequence[Entry]) -> list[dict
     near = lazy.head(int(places[-1]) + 1) if len(places) else lazy.head(0)
     frame = near.filter(pl.col("place").is_in(places.implode())).drop("place").collect()
     found: dict[tuple[str, str], list[dict[str, str]]] = {}
-    for row, (operator, reason) in zip(to_rows(frame), frame.select(by).iter_rows(), strict=True):
+    said = frame["evidence"] if "evidence" in frame.columns else [None] * len(frame)
+    for row, (operator, reason), evidence in zip(to_rows(frame), frame.select(by).iter_rows(), said, strict=True):
         sample = {"dropped by": operator, "reason": reason, "text": text_of(row)}
+        if evidence:
+            sample["evidence"] = _shortened(evidence, _MESSAGE)
         found.setdefault((operator, reason), []).append(sample)
     return [sample for key in order for sample in found.get(key, ())]
+
+
+def malformed_samples(malformed: Path | None) -> list[dict[str, str]]:
+    """The same of records that gave no row, the most frequent reason first; within a reason spread over the records.
+
+    Args:
+        malformed: Folder of these records (`file`, `index`, `reason`, `raw`), or None when there are none.
+    """
+    if malformed is None or not malformed.exists():
+        return []
+    import polars as pl
+
+    from curation import table
+
+    lazy = table.scan(malformed).with_row_index("place")
+    counts = lazy.group_by("reason").agg(pl.col("place").sort(), n=pl.len()).collect()
+    order = counts.sort(["n", "reason"], descending=[True, False])
+    each = max(min(EACH, MOST // len(order)), 1)
+    found = []
+    for reason, places in order.select("reason", "place").iter_rows():
+        chosen = [places[i * len(places) // min(each, len(places))] for i in range(min(each, len(places)))]
+        frame = lazy.filter(pl.col("place").is_in(chosen)).collect()
+        for file, index, raw in frame.select("file", "index", "raw").iter_rows():
+            text = f"{file}, record {index}: {_shortened(raw, SHOWN)}"
+            found.append({"dropped by": "malformed", "reason": reason, "text": text})
+    return found
 
 
 def text_of(row: Any) -> str:

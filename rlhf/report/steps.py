@@ -178,10 +178,10 @@ class StepView:
         return found
 
     @property
-    def dropped_examples(self) -> list[tuple[str, str, str]]:
-        """Rows that were dropped: (operator, reason, text)."""
+    def dropped_examples(self) -> list[tuple[str, str, str, str]]:
+        """Rows that were dropped: (operator, reason, text, what the reason rests on)."""
         return [
-            (str(e["dropped by"]), str(e.get("reason", "")), clipped(e.get("text", "")))
+            (str(e["dropped by"]), str(e.get("reason", "")), clipped(e.get("text", "")), clipped(e.get("evidence", "")))
             for e in self._examples()
             if "dropped by" in e
         ]

@@ -55,6 +55,7 @@ class Ingest(Step):
 
     def run(self, room: Room) -> Done:
         from curation import table
+        from rlhf.report.samples import malformed_samples
 
         malformed = room.work / "malformed"
         shutil.rmtree(malformed, ignore_errors=True)
@@ -70,6 +71,7 @@ class Ingest(Step):
         return Done(
             ledger=intake.ledger,
             metrics={"left_out": dict(sorted(intake.left_out.items()))} if intake.left_out else {},
+            examples=[dict(sample) for sample in malformed_samples(malformed)],
             side={"malformed": malformed} if malformed.exists() else {},
             decided_by=", ".join(sorted(intake.decided_by)) or None,
         )

@@ -65,6 +65,15 @@ def test_samples_say_how_many_rows_they_stand_for():
     assert view.bounded
 
 
+def test_what_a_reason_rests_on_stands_with_the_row():
+    manifests = made_up.manifests()
+    sample = {"dropped by": "near_dedup", "reason": "near_duplicate", "text": "user: hi"}
+    manifests["curated"]["examples"] = [{**sample, "evidence": "0.93 like <b>another</b>"}, sample]
+    view = RowsView(StepView("curated", {"state": "done"}, manifests["curated"]))
+    assert view.samples[0].texts == [("user: hi", "0.93 like <b>another</b>"), ("user: hi", "")]
+    assert "0.93 like &lt;b&gt;another&lt;/b&gt;" in render(made_up.record(), manifests)
+
+
 def test_names_on_pictures_are_text():
     page = render(made_up.record(), made_up.manifests())
     for hostile in made_up.HOSTILE[:3]:

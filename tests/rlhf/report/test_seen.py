@@ -13,10 +13,11 @@ from curation import table
 from curation.conversation import Conversation, Message, Preference, Source
 from curation.frame import to_frame
 from curation.ledger import Entry, Ledger
+from curation.sources.intake import Malformed
 from rlhf.report import projection
 from rlhf.report.datamap import FEWEST, POINTS, data_map
 from rlhf.report.histograms import BINS, histograms
-from rlhf.report.samples import EACH, dropped_samples, text_of
+from rlhf.report.samples import EACH, dropped_samples, malformed_samples, text_of
 from rlhf.report.seen import look
 
 
@@ -46,6 +47,31 @@ def test_ten_rows_of_each_reason_in_the_order_of_the_operators(tmp_path):
     assert found == dropped_samples(gone(tmp_path / "b", rows[::-1]), entries)
     smallest = sorted((row.id, row.reply) for row, by, _ in rows if by == "later")[:EACH]
     assert [s["text"].rpartition("assistant: ")[2] for s in found[3:]] == [reply for _, reply in smallest]
+
+
+def test_what_an_operator_said_of_a_row_comes_along(tmp_path):
+    folder = gone(tmp_path, [(chat("a"), "op", "word"), (chat("b"), "op", "word")])
+    frame = table.scan(folder).collect()
+    said = pl.when(pl.col("id") == chat("a").id).then(pl.lit("like another"))
+    table.write(tmp_path / "said", frame.with_columns(said.alias("evidence")))
+    found = dropped_samples(tmp_path / "said", [Entry(operator="op", dropped={"word": 2})])
+    assert {s["text"]: s.get("evidence") for s in found} == {
+        text_of(chat("a")): "like another",
+        text_of(chat("b")): None,
+    }
+
+
+def test_records_that_gave_no_row_are_shown_from_all_over_the_file(tmp_path):
+    held = Malformed(tmp_path / "malformed")
+    for i in range(100):
+        held.add("chats.jsonl", i, "no_role", {"number": i})
+    held.add("chats.jsonl", 100, "no_messages", {"cut": 1})
+    held.flush()
+    found = malformed_samples(tmp_path / "malformed")
+    assert [s["reason"] for s in found] == ["no_role"] * EACH + ["no_messages"]
+    assert [s["text"] for s in found[1:3]] == [f'chats.jsonl, record {i}: {{"number": {i}}}' for i in (10, 20)]
+    assert found[-1]["text"] == 'chats.jsonl, record 100: {"cut": 1}'
+    assert malformed_samples(None) == malformed_samples(tmp_path / "none") == []
 
 
 def test_many_reasons_share_what_fits(tmp_path):

@@ -54,6 +54,8 @@ def test_an_artifact_a_ledger_and_the_malformed_records_beside_it(tmp_path: Path
     assert (reading.records, reading.used, reading.malformed) == (3, 2, {"no_messages": 1})
     malformed = table.read(tmp_path / "store" / "artifacts" / made.manifest.side["malformed"].digest)
     assert malformed.rows() == [("a.jsonl", 1, "no_messages", '{"messages": 3}')]
+    (shown,) = made.manifest.examples
+    assert shown == {"dropped by": "malformed", "reason": "no_messages", "text": 'a.jsonl, record 1: {"messages": 3}'}
 
 
 def test_the_artifact_depends_on_content_alone(tmp_path: Path) -> None:
