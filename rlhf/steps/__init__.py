@@ -11,5 +11,6 @@ BUILTIN: dict[str, str] = {
     "pretrain": "rlhf.steps.pretrain:Pretrain",
     "reward": "rlhf.steps.reward:Reward",
     "sample": "rlhf.steps.sample:Sample",
+    "self_instruct": "rlhf.steps.self_instruct:SelfInstruct",
     "sft": "rlhf.steps.sft:Sft",
 }

@@ -1,0 +1,244 @@
+"""Who writes: a model behind an endpoint, or one in memory. A loop asks either the same way.
+
+Nobody is asked twice. What an endpoint answers is in the cache of the run (`curation.chat`); what a model here writes
+is in a journal, batch by batch. Questions are asked in waves, one after the other: the answers of a wave come back in
+its order, each a text or a reason why there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from curation.conversation import Message, digest, framed
+from curation.models.settings import DType, Sampling
+from curation.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from curation import chat
+    from curation.models import Loaded
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a model is asked."""
+
+    messages: tuple[Message, ...] = ()
+    text: str | None = None
+    """Raw text to go on with, instead of messages."""
+    sample: int = 0
+    """Number of the draw: equal questions with other numbers get other answers."""
+    stop: tuple[str, ...] = ()
+    """Texts at which the answer ends; they are no part of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a model answered."""
+
+    text: str
+    finished: bool = True
+    """False when it was cut at the length limit."""
+    refused: str = ""
+    """Why there is no answer, in one word: `prompt_too_long`, `control_token`, `template_refuses` (a model here),
+    `not_taken` (a server that does not take the question), `withheld` (its filter held the answer back)."""
+
+
+class Writer(Protocol):
+    """A model that writes."""
+
+    @property
+    def name(self) -> str:
+        """For people: the endpoint, or the step that made the model."""
+        ...
+
+    @property
+    def policy(self) -> str:
+        """What rows say about who wrote them: the name of an endpoint, a short digest of a model."""
+        ...
+
+    @property
+    def at_once(self) -> int:
+        """Questions that are worth asking together. No result depends on it but the speed and, for a model here, the
+        rounding.
+        """
+        ...
+
+    def write(self, questions: Sequence[Question], what: str) -> list[Written]:
+        """One answer a question, in order.
+
+        Raises:
+            UserError: the money is used up, or the server cannot be asked. `known` then says how far it came.
+        """
+        ...
+
+    def known(self, questions: Sequence[Question]) -> list[Written | None]:
+        """The answers that are there already; nobody is asked."""
+        ...
+
+
+class EndpointWriter:
+    """A model behind an endpoint that is reachable here (`curation.chat.connected`)."""
+
+    def __init__(self, endpoint: str, how: Sampling) -> None:
+        self.name, self._how = endpoint, how
+
+    @property
+    def policy(self) -> str:
+        return self.name
+
+    @property
+    def at_once(self) -> int:
+        from curation.chat import client
+
+        return client(self.name).endpoint.concurrency
+
+    def write(self, questions: Sequence[Question], what: str) -> list[Written]:
+        from curation.chat import client
+
+        asked = [self._request(question) for question in questions]
+        return [_written(reply) for reply in client(self.name).ask(asked, what, may_refuse=True)]
+
+    def known(self, questions: Sequence[Question]) -> list[Written | None]:
+        from curation.chat import client
+
+        found = client(self.name).known([self._request(question) for question in questions])
+        return [None if reply is None else _written(reply) for reply in found]
+
+    def _request(self, question: Question) -> chat.Request:
+        from curation.chat import Request
+
+        how = self._how
+        return Request(
+            question.messages,
+            how.max_completion_length,
+            how.temperature,
+            question.sample,
+            how.top_p if how.top_p < 1 else None,
+            question.text,
+            question.stop,
+            how.seed,
+        )
+
+
+def _written(reply: chat.Reply) -> Written:
+    refused = "not_taken" if reply.refused else "withheld" if reply.withheld else ""
+    return Written(reply.text, reply.finished, refused)
+
+
+class LocalWriter:
+    """A model in memory; it is loaded when it is first asked, and `close` gives the memory back."""
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        model_digest: str,
+        how: Sampling,
+        *,
+        work: Path,
+        dtype: DType = "float32",
+        batch_size: int = 32,
+        attn_implementation: str = "sdpa",
+        progress: Progress = SILENT,
+    ) -> None:
+        self.name, self.policy = name, model_digest[:12]
+        self._folder, self._digest, self._how, self._work = folder, model_digest, how, work
+        self._dtype, self._attention, self._progress = dtype, attn_implementation, progress
+        self._batch_size = batch_size
+        self._waves = 0
+        self._loaded: Loaded | None = None
+        self.tokens = 0
+        """Tokens that it wrote."""
+
+    @property
+    def at_once(self) -> int:
+        return self._batch_size
+
+    @property
+    def loaded(self) -> Loaded:
+        """The model, ready to be asked."""
+        if self._loaded is None:
+            from curation.models import load_policy, pack
+
+            self._loaded = load_policy(self._folder, dtype=self._dtype, merge=True, attn_implementation=self._attention)
+            pack(self._loaded.model)
+        return self._loaded
+
+    def close(self) -> None:
+        """Forgets the model."""
+        if self._loaded is not None:
+            from curation.models import release
+
+            self._loaded = None
+            release()
+
+    def numerics(self) -> dict[str, Any]:
+        """The numerics class of what was written."""
+        from curation.models import numerics_class
+
+        return {**numerics_class(self._dtype, self.loaded.device), "batch_size": self._batch_size}
+
+    def write(self, questions: Sequence[Question], what: str) -> list[Written]:
+        from curation.models import Journal, Request, generate
+
+        asked: list[Request] = []
+        refused: dict[int, str] = {}
+        for place, question in enumerate(questions):
+            ids = self._ids(question)
+            if isinstance(ids, str):
+                refused[place] = ids
+            else:
+                key = digest(question.text) if question.text is not None else digest(framed(question.messages))
+                asked.append(Request(key, tuple(ids), question.sample))
+        journal = Journal(self._work / f"{self._digest}-{self._waves:05}.jsonl", asked, self._batch_size)
+        self._waves += 1
+        made = iter(
+            generate(
+                self.loaded,
+                asked,
+                self._how,
+                batch_size=journal.batch_size,
+                known=journal.known,
+                on_batch=journal.append,
+                progress=self._progress,
+                what=what,
+            )
+        )
+        found = []
+        for place, question in enumerate(questions):
+            if place in refused:
+                found.append(Written("", False, refused[place]))
+                continue
+            one = next(made)
+            self.tokens += len(one.tokens) + one.finished
+            found.append(_stopped(one.text, one.finished, question.stop))
+        return found
+
+    def known(self, questions: Sequence[Question]) -> list[Written | None]:
+        return [None] * len(questions)  # a model here stops for nothing that a run could end in order with
+
+    def _ids(self, question: Question) -> list[int] | str:
+        """The tokens to go on from, or why there are none."""
+        from curation.models import Refused
+
+        loaded = self.loaded
+        if question.text is not None:
+            ids = list(loaded.tokenizer(question.text, add_special_tokens=False)["input_ids"])
+        else:
+            control = loaded.tokenizer.all_special_tokens
+            if any(token in message.content for message in question.messages for token in control):
+                return "control_token"
+            try:
+                ids = loaded.template.prompt_ids(question.messages)
+            except Refused as refusal:
+                return refusal.reason
+        return ids if len(ids) < loaded.context else "prompt_too_long"
+
+
+def _stopped(text: str, finished: bool, stop: Sequence[str]) -> Written:
+    """The answer up to the first of the texts that end it."""
+    ends = [at for word in stop if (at := text.find(word)) >= 0]
+    return Written(text[: min(ends)], True) if ends else Written(text, finished)
