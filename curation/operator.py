@@ -65,7 +65,10 @@ class Operator(Settings):
 
 
 class Mapper(Operator):
-    """Edits rows, or splits them. Children name the row that they came from as `parent`."""
+    """Edits rows, or splits them. Children name the row that they came from as `parent`.
+
+    One that is a `Filter` too edits first, and is asked then which of the rows that it made have to go.
+    """
 
     def map(self, row: Any) -> Sequence[Any]:
         """The row unchanged (the same object), one edited copy, or several children. Never none: a `Filter` drops."""

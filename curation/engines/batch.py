@@ -41,7 +41,9 @@ def through(batch: Batch, operators: Sequence[Operator]) -> Batch:
     for operator in operators:
         started = time.perf_counter()
         if isinstance(operator, Mapper):
-            _map(batch, operator)
+            changed = _map(batch, operator)
+            if isinstance(operator, Filter):
+                _filter_made(batch, operator, changed)
         elif isinstance(operator, Scorer):
             _score(batch, operator)
         elif isinstance(operator, Filter):
@@ -105,17 +107,27 @@ def check_evidence(operator: Operator, evidence: pl.Series, rows: int) -> pl.Ser
 _BUG = "that is a mistake in the operator"
 
 
-def _filter(batch: Batch, operator: Filter) -> None:
+def _filter(batch: Batch, operator: Filter) -> pl.Series:
+    """Which rows stayed."""
     if operator.on == "reply":
-        _filter_replies(batch, operator)
-        return
+        return _filter_replies(batch, operator)
     chats = view(batch.frame, operator.on)
     reasons = check_reasons(operator, operator.reasons(chats), len(chats))
-    _drop(batch, operator, reasons, operator.evidence(chats, reasons))
+    return _drop(batch, operator, reasons, operator.evidence(chats, reasons))
 
 
-def _drop(batch: Batch, operator: Operator, reasons: pl.Series, evidence: pl.Series | None = None) -> None:
-    """Takes the rows with a reason out of the batch."""
+def _filter_made(batch: Batch, operator: Filter, changed: pl.Series) -> None:
+    """What a mapper that is a filter too drops of the rows that it made: both are one line of the ledger."""
+    mapped, made = batch.entries.pop(), batch.frame
+    stays = _filter(batch, operator)
+    entry = batch.entries[-1]
+    entry.made, entry.children, entry.replaced = mapped.made, mapped.children, mapped.replaced
+    lost_answers = batch.frame["id"] != made["id"].filter(stays)
+    entry.edited = int((changed.filter(stays) | lost_answers).sum())
+
+
+def _drop(batch: Batch, operator: Operator, reasons: pl.Series, evidence: pl.Series | None = None) -> pl.Series:
+    """Takes the rows with a reason out of the batch; which stayed."""
     frame, keeps = batch.frame, reasons.is_null()
     if evidence is None:
         evidence = pl.Series([None] * len(frame), dtype=pl.String)
@@ -131,6 +143,7 @@ def _drop(batch: Batch, operator: Operator, reasons: pl.Series, evidence: pl.Ser
     batch.entries.append(
         Entry(operator=operator.title, made=len(frame), kept=len(batch.frame), dropped=_counts(lost["reason"]))
     )
+    return keeps
 
 
 def _counts(reasons: pl.Series) -> dict[str, int]:
@@ -138,8 +151,11 @@ def _counts(reasons: pl.Series) -> dict[str, int]:
     return dict(counts.iter_rows())
 
 
-def _filter_replies(batch: Batch, operator: Filter) -> None:
-    """Takes answers out of candidates; a row that keeps none goes, for the reason of its first answer."""
+def _filter_replies(batch: Batch, operator: Filter) -> pl.Series:
+    """Takes answers out of candidates; a row that keeps none goes, for the reason of its first answer.
+
+    Which rows stayed.
+    """
     frame = batch.frame
     chats = replies(frame)
     reasons = check_reasons(operator, operator.reasons(chats.drop(ROW)), len(chats)).alias("reason")
@@ -154,12 +170,13 @@ def _filter_replies(batch: Batch, operator: Filter) -> None:
 
     fewer = left["answers"].list.len() < frame["answers"].list.len()
     batch.frame = frame  # a dropped row is shown as it was
-    _drop(batch, operator, word)
+    stays = _drop(batch, operator, word)
     batch.frame = with_ids(left.filter(word.is_null()))
     entry = batch.entries[-1]
     entry.edited = int(fewer.filter(word.is_null()).sum())
     staying = rows.filter(word.is_null())
     entry.removed = _counts(answers.join(staying, on=ROW, how="semi")["reason"])
+    return stays
 
 
 def _score(batch: Batch, operator: Scorer) -> None:
@@ -170,12 +187,14 @@ def _score(batch: Batch, operator: Scorer) -> None:
     batch.entries.append(Entry(operator=operator.title, made=rows, kept=rows))
 
 
-def _map(batch: Batch, operator: Mapper) -> None:
+def _map(batch: Batch, operator: Mapper) -> pl.Series:
+    """Which of the rows that it made are edited ones."""
     before = batch.frame
     if operator.on is None:
         made = operator.map_frame(before)
         origin = made[ROW] if ROW in made.columns else pl.int_range(len(made), eager=True)
-        batch.frame, entry = _descended(operator, before, _like(before, made.drop(ROW, strict=False), operator), origin)
+        rows = _like(before, made.drop(ROW, strict=False), operator)
+        batch.frame, entry, changed = _descended(operator, before, rows, origin)
     else:
         chats = replies(before) if operator.on == "reply" else view(before, operator.on)
         given = chats.drop(ROW, strict=False)
@@ -184,8 +203,10 @@ def _map(batch: Batch, operator: Mapper) -> None:
             hint = f"on: {operator.on} takes edits of texts only"
             raise UserError(f"{operator.title} added or removed messages", hint=hint)
         batch.frame = with_ids(edited(before, operator.on, after))
-        entry = Entry(operator=operator.title, made=len(before), kept=len(before), edited=_edits(before, batch.frame))
+        changed = before["id"] != batch.frame["id"]
+        entry = Entry(operator=operator.title, made=len(before), kept=len(before), edited=int(changed.sum()))
     batch.entries.append(entry)
+    return changed
 
 
 def _like(before: pl.DataFrame, made: pl.DataFrame, operator: Mapper) -> pl.DataFrame:
@@ -200,8 +221,8 @@ def _like(before: pl.DataFrame, made: pl.DataFrame, operator: Mapper) -> pl.Data
 
 def _descended(
     operator: Mapper, before: pl.DataFrame, made: pl.DataFrame, origin: pl.Series
-) -> tuple[pl.DataFrame, Entry]:
-    """The mapper's rows with ids and parents, and the ledger's line: what was edited, and what split off from what."""
+) -> tuple[pl.DataFrame, Entry, pl.Series]:
+    """The mapper's rows with ids and parents, the ledger's line (what split off from what), and which were edited."""
     if origin.n_unique() != len(before) or (len(before) and (origin.min(), origin.max()) != (0, len(before) - 1)):
         what = f"{operator.title} made {len(made)} rows of {len(before)} and lost some on the way"
         raise UserError(what, hint="a mapper may not drop a row; that is what a Filter does")
@@ -209,19 +230,16 @@ def _descended(
     were = before["id"].gather(origin)
     child = origin.is_duplicated()
     parent = pl.select(pl.when(child).then(were).otherwise(made["parent"]).alias("parent")).to_series()
+    changed = ~child & (made["id"] != were)
     entry = Entry(
         operator=operator.title,
         made=len(before),
         children=int(child.sum()),
         kept=len(made),
         replaced=origin.filter(child).n_unique(),
-        edited=int((~child & (made["id"] != were)).sum()),
+        edited=int(changed.sum()),
     )
-    return made.with_columns(parent), entry
-
-
-def _edits(before: pl.DataFrame, after: pl.DataFrame) -> int:
-    return int((before["id"] != after["id"]).sum())
+    return made.with_columns(parent), entry, changed
 
 
 def joined(parts: Sequence[Sequence[Entry]]) -> list[Entry]:

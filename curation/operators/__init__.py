@@ -26,6 +26,7 @@ BUILTIN: dict[str, str] = {
     "random": "curation.operators.random:Random",
     "reward_model": "curation.operators.reward_model:RewardScore",
     "roles": "curation.operators.roles:Roles",
+    "sharegpt_noise": "curation.operators.sharegpt_noise:SharegptNoise",
     "scores_to_labels": "curation.operators.scores_to_labels:ScoresToLabels",
     "split": "curation.operators.split:Split",
     "tied": "curation.operators.tied:Tied",

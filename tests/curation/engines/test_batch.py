@@ -189,6 +189,45 @@ def test_a_mapper_on_replies_edits_each_answer() -> None:
     assert entries[0].edited == 1
 
 
+class HalvesOrDrops(Halves, Filter):
+    """Splits and edits, and drops of what it made the parts that are empty."""
+
+    op: Literal["halves_or_drops"] = "halves_or_drops"
+
+    def reasons(self, frame: pl.DataFrame) -> pl.Series:
+        return pl.Series(["empty_part" if not row.reply else None for row in to_rows(frame)], dtype=pl.String)
+
+
+class StripsOrDrops(Normalize, Filter):
+    """Normalizes texts, and drops the empty ones."""
+
+    op: Literal["strips_or_drops"] = "strips_or_drops"
+
+    def reason(self, row: Conversation) -> str | None:
+        return None if row.reply else "empty"
+
+
+def test_a_mapper_that_is_a_filter_drops_of_what_it_made_and_both_are_one_line() -> None:
+    top = chat("a||c")
+    rows, entries, batch = after([top, chat("#d"), chat("#"), chat("e"), chat("")], HalvesOrDrops(), Words())
+    assert [(r.reply, r.parent) for r in rows] == [("a", top.id), ("c", top.id), ("d", None), ("e", None)]
+    entry = entries[0].model_copy(update={"seconds": 0})
+    lost = {"empty_part": 3}
+    assert entry == Entry(operator="halves_or_drops", made=5, children=3, kept=4, dropped=lost, replaced=1, edited=1)
+    assert [(r.reply, r.parent) for r in to_rows(batch.dropped[0])] == [("", top.id), ("", None), ("", None)]
+
+
+def test_a_mapper_that_is_a_filter_drops_on_a_chat_of_a_row_too() -> None:
+    rows, entries, _ = after([pair(" a ", "b"), pair("  ", "b"), pair("a", "b")], StripsOrDrops(on="chosen"))
+    assert rows == [pair("a", "b"), pair("a", "b")]
+    assert (entries[0].made, entries[0].kept, entries[0].dropped, entries[0].edited) == (3, 2, {"empty": 1}, 1)
+    given = [candidates(" a ", "b"), candidates("c", ""), candidates("c"), candidates(" ")]
+    rows, entries, _ = after(given, StripsOrDrops(on="reply"))
+    assert rows == [candidates("a", "b"), candidates("c"), candidates("c")]
+    entry = entries[0]
+    assert (entry.made, entry.kept, entry.dropped, entry.removed, entry.edited) == (4, 3, {"empty": 1}, {"empty": 1}, 2)
+
+
 def test_operators_take_batches_without_rows() -> None:
     for kind in (Conversation, Preference, Candidates):
         frame = to_frame([], kind)
