@@ -9,6 +9,7 @@ BUILTIN: dict[str, str] = {
     "boilerplate": "curation.operators.boilerplate:Boilerplate",
     "brevity": "curation.operators.brevity:Brevity",
     "contradictory_pairs": "curation.operators.contradictory_pairs:ContradictoryPairs",
+    "decontaminate": "curation.operators.decontaminate:Decontaminate",
     "exact_dedup": "curation.operators.exact_dedup:ExactDedup",
     "first_sentence": "curation.operators.first_sentence:FirstSentence",
     "identical_pair": "curation.operators.identical_pair:IdenticalPair",

@@ -31,7 +31,12 @@ def chats(ref: Ref[Rows], on: str | None) -> Iterator[pl.DataFrame]:
 
 
 def comparable(frame: pl.DataFrame, on: str | None) -> pl.DataFrame:
-    """What in rows of any kind answers to `on`: prompts to prompts; an answer to whole chats, or to each reply."""
+    """What in rows of any kind answers to `on`: prompts to prompts; an answer to whole chats, or to each reply.
+
+    The ids are those of the rows, by which people find them.
+    """
+    import polars as pl
+
     from curation.conversation import Candidates, Conversation
     from curation.frame import row_type
     from curation.views import ROW, replies, view
@@ -40,5 +45,7 @@ def comparable(frame: pl.DataFrame, on: str | None) -> pl.DataFrame:
     if on is None or (kind is Conversation and on != "prompt"):
         return frame
     if kind is Candidates and on != "prompt":
-        return replies(frame).drop(ROW)
-    return view(frame, "chosen" if on == "reply" else on)
+        found = replies(frame).drop(ROW)
+    else:
+        found = view(frame, "chosen" if on == "reply" else on)
+    return found.with_columns(pl.col("parent").alias("id"))

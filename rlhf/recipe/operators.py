@@ -22,6 +22,7 @@ from rlhf.recipe.fields import described, names
 
 EXAMPLES: dict[str, str] = {
     "ifd": '- ifd: {policy: base}\n- keep: "ifd < 1"',
+    "decontaminate": "- decontaminate: {benchmarks: [mt_bench.jsonl, gsm8k.jsonl]}",
     "keep": '- words\n- keep: "words >= 16 and words < 2000"',
     "language": "- language: {keep: [en, vi]}",
     "language_score": '- language_score: {languages: [vi]}\n- keep: "language_score >= 0.8"',
