@@ -27,7 +27,7 @@ class Boilerplate(Filter):
     Reasons: `refusal`, `self_reference`, `vendor_name`, `listed_pattern` (from `patterns`).
     """
 
-    revision = 2
+    revision = 3
     op: Literal["boilerplate"] = "boilerplate"
     refusals: bool = True
     """Whether answers that refuse go."""

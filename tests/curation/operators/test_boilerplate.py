@@ -1,112 +1,67 @@
-"""Each phrase on an answer that must go, and on one close to it that must stay."""
+"""Each phrase on an answer that must go because of it, and on one close to it that must stay."""
 
 from __future__ import annotations
 
-import re
+from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
+from boilerplate_sentences import REFUSED, SELF
+from pydantic import ValidationError
 
+from curation.artifact import InputFile
 from curation.conversation import Conversation, Message
-from curation.operators.boilerplate import REFUSALS, SELF_REFERENCES, Boilerplate
-
-# language -> (patterns in their order: (must go, must stay)); each pattern has its line.
-REFUSED: dict[str, list[tuple[str, str]]] = {
-    "en": [
-        ("I'm sorry, but I can’t assist with that request.", "I'm sorry I can't attend your party on Friday."),
-        ("I apologize, but I am unable to fulfill this request.", "I apologize for the delay; the parcel left today."),
-        (
-            "Unfortunately I cannot provide that information.",
-            "I cannot provide a definitive answer, for it depends on the moss.",
-        ),
-        ("I must respectfully decline to write this.", "Prices must decline before people buy."),
-        ("That goes against my guidelines.", "That goes against the grain of the wood."),
-    ],
-    "de": [
-        ("Es tut mir leid, aber ich kann diese Anfrage nicht beantworten.", "Es tut mir leid für die Verspätung."),
-        ("Ich kann Ihnen dabei leider nicht weiterhelfen.", "Ich kann dir bei der Wäsche helfen."),
-    ],
-    "fr": [
-        ("Je suis désolé, mais je ne peux pas répondre.", "Je suis désolé pour le retard du train."),
-        ("Malheureusement, je ne peux pas vous aider.", "Je ne peux pas manger de noix."),
-    ],
-    "es": [
-        ("Lo siento, pero no puedo hacer eso.", "Lo siento mucho por la espera."),
-        ("No puedo ayudarte con esa petición.", "No puedo comer nueces."),
-    ],
-    "pt": [
-        ("Desculpe, mas não posso responder a isso.", "Desculpe a demora da resposta."),
-        ("Não posso fornecer essa informação.", "Não posso comer nozes."),
-    ],
-    "it": [
-        ("Mi dispiace, ma non posso farlo.", "Mi dispiace per il ritardo."),
-        ("Non posso fornire queste informazioni.", "Non posso mangiare noci."),
-    ],
-    "ru": [
-        ("К сожалению, я не могу ответить на этот вопрос.", "К сожалению, магазин закрыт."),
-        ("Увы, я не могу предоставить такие данные.", "Сегодня я не могу уснуть."),
-    ],
-    "zh": [
-        ("很抱歉，我无法回答这个问题。", "抱歉让您久等了，结果如下。"),
-        ("我不能提供这样的内容。", "我不能喝牛奶。"),
-    ],
-    "ja": [("申し訳ありませんが、その質問にはお答えできません。", "申し訳ありません、遅くなりました。")],
-    "ko": [("죄송하지만 그 요청은 도와드릴 수 없습니다.", "죄송합니다, 조금 늦었어요.")],
-    "vi": [
-        ("Xin lỗi, nhưng tôi không thể trả lời câu hỏi này.", "Xin lỗi vì đã trả lời muộn."),
-        ("Rất tiếc là tôi không thể giúp bạn việc đó.", "Tôi không thể ăn cay."),
-    ],
-}
-SELF: dict[str, list[tuple[str, str]]] = {
-    "en": [
-        ("Well. As an AI, I have no favourite colour.", "Seen as an AI winter, it was a time of little money."),
-        ("That said, as a language model this is all I know.", "GPT-2 was trained as a model of text."),
-        ("I am an AI language model and have no body.", "I am an artist and an assistant to the mayor."),
-    ],
-    "de": [
-        ("Als KI habe ich keine Gefühle.", "Als Kind hatte ich keine Angst."),
-        ("Als Sprachmodell kenne ich das nicht.", "Ein Sprachmodell sagt Wörter voraus."),
-    ],
-    "fr": [("En tant que modèle de langage, je ne sais pas.", "En tant que modèle de vertu, il plaît.")],
-    "es": [
-        ("Como modelo de lenguaje, no tengo opiniones.", "Un modelo de lenguaje predice palabras."),
-        ("Como una IA, no tengo cuerpo.", "Como una idea, no tiene cuerpo."),
-    ],
-    "pt": [
-        ("Como um modelo de linguagem, não tenho opinião.", "Um modelo de linguagem prevê palavras."),
-        ("Como uma IA, não tenho corpo.", "Como uma ideia, não tem corpo."),
-    ],
-    "it": [
-        ("Come modello linguistico, non ho opinioni.", "Un modello linguistico predice parole."),
-        ("In quanto IA, non ho un corpo.", "In quanto idea, non ha un corpo."),
-    ],
-    "ru": [("Знаете, как языковая модель, я не имею мнения.", "Это работает как языковая модель прошлого века.")],
-    "zh": [("作为一个人工智能语言模型，我没有感情。", "语言模型可以预测下一个词。")],
-    "ja": [
-        ("AI言語モデルとして、私には感情がありません。", "言語モデルは次の単語を予測します。"),
-        ("私はAIなので、味がわかりません。", "私はあいさつが苦手です。"),
-    ],
-    "ko": [("저는 AI 언어 모델이기 때문에 감정이 없습니다.", "언어 모델은 다음 단어를 예측합니다.")],
-    "vi": [("Là một mô hình ngôn ngữ, tôi không có cảm xúc.", "Mô hình ngôn ngữ dự đoán từ tiếp theo.")],
-}
+from curation.errors import UserError
+from curation.frame import to_frame
+from curation.operators.boilerplate import Boilerplate, any_of, read_patterns
+from curation.operators.boilerplate_refusals import REFUSALS
+from curation.operators.boilerplate_self import SELF_REFERENCES
 
 
-def reason(answer: str, **settings: int) -> str | None:
-    row = Conversation(messages=(Message("user", "As an AI language model, I ask."), Message("assistant", answer)))
-    return Boilerplate(**settings).reason(row)
+def answered(*answers: str, asked: str = "As an AI language model, I ask.") -> Conversation:
+    pairs = [(Message("user", asked), Message("assistant", answer)) for answer in answers]
+    return Conversation(messages=tuple(message for pair in pairs for message in pair))
 
 
-@pytest.mark.parametrize("language", REFUSALS)
-def test_refusals(language: str) -> None:
-    for pattern, (goes, stays) in zip(REFUSALS[language], REFUSED[language], strict=True):
-        assert re.search(pattern, goes.replace("’", "'").lower()), f"{pattern} is not what finds {goes!r}"
-        assert (reason(goes), reason(stays)) == ("refusal", None), goes
+def reason(answer: str, **settings: Any) -> str | None:
+    return Boilerplate(**settings).reason(answered(answer))
 
 
-@pytest.mark.parametrize("language", SELF_REFERENCES)
-def test_self_references(language: str) -> None:
-    for pattern, (goes, stays) in zip(SELF_REFERENCES[language], SELF[language], strict=True):
-        assert re.search(pattern, goes.lower()), f"{pattern} is not what finds {goes!r}"
-        assert (reason(goes), reason(stays)) == ("self_reference", None), goes
+def finds(pattern: str, text: str) -> bool:
+    """Whether this phrase alone is in a text."""
+    return bool(pl.Series([text.lower()]).str.contains(any_of({"xx": (pattern,)}, None))[0])
+
+
+@pytest.mark.parametrize(
+    ("phrases", "sentences", "word"),
+    [(REFUSALS, REFUSED, "refusal"), (SELF_REFERENCES, SELF, "self_reference")],
+    ids=["refusals", "self_references"],
+)
+@pytest.mark.parametrize("language", sorted(REFUSALS))
+def test_each_phrase_finds_its_answer_and_leaves_the_one_beside_it(
+    phrases: dict[str, tuple[str, ...]], sentences: dict[str, list[tuple[str, str]]], word: str, language: str
+) -> None:
+    for pattern, (goes, stays) in zip(phrases[language], sentences[language], strict=True):
+        assert finds(pattern, goes), f"{pattern} does not find {goes!r}"
+        assert not finds(pattern, stays), f"{pattern} finds {stays!r}"
+        others = [p for p in phrases[language] if p != pattern and finds(p, goes)]
+        assert not others, f"{goes!r} would go without {pattern} too: {others}"
+        assert (reason(goes), reason(stays)) == (word, None), (goes, stays)
+
+
+def test_no_language_finds_the_honest_sentences_of_another() -> None:
+    stays = [stays for table in (REFUSED, SELF) for pairs in table.values() for _, stays in pairs]
+    reasons = Boilerplate().reasons(to_frame([answered(text) for text in stays], Conversation))
+    assert reasons.null_count() == len(stays)
+
+
+def test_a_list_of_languages_looks_for_their_phrases_alone() -> None:
+    german, french = REFUSED["de"][0][0], REFUSED["fr"][0][0]
+    assert reason(german, languages=["de", "vi"]) == "refusal"
+    assert reason(french, languages=["de", "vi"]) is None
+    with pytest.raises(ValidationError, match="no phrases in 'tlh'"):
+        Boilerplate(languages=("tlh",))
 
 
 def test_a_refusal_counts_only_where_an_answer_begins() -> None:
@@ -123,11 +78,68 @@ def test_what_people_cannot_do_is_no_refusal(answer: str) -> None:
 
 
 def test_any_answer_of_a_chat_counts_and_no_question_does() -> None:
-    messages = (
-        Message("user", "q"),
-        Message("assistant", "I'm sorry, but I can't help you with that."),
-        Message("user", "q"),
-        Message("assistant", "Fine."),
-    )
-    assert Boilerplate().reason(Conversation(messages=messages)) == "refusal"
-    assert Boilerplate().reason(Conversation(messages=messages[2:])) is None
+    assert Boilerplate().reason(answered("I'm sorry, but I can't help you with that.", "Fine.")) == "refusal"
+    assert Boilerplate().reason(answered("Fine.", asked="I'm sorry, but I can't help you with that.")) is None
+
+
+def test_each_half_can_be_left_out() -> None:
+    refuses, speaks = REFUSED["en"][2][0], SELF["en"][4][0]
+    assert reason(refuses, refusals=False) is None
+    assert reason(speaks, self_references=False) is None
+    assert reason(f"{refuses} {speaks}", refusals=False) == "self_reference"
+    with pytest.raises(ValidationError, match="nothing to look for"):
+        Boilerplate(refusals=False, self_references=False)
+
+
+VICUNA: dict[str, Any] = {"refusals": False, "self_references": False, "vendors": ["openai", "chatgpt"]}
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer", "reason"),
+    [
+        ("Who wrote it?", "A team at OpenAI did.", "vendor_name"),
+        ("Ask CHATGPT about it", "Why not.", "vendor_name"),  # in questions too, whatever the case
+        ("hm", "see chatgpt4you.example", "vendor_name"),  # and inside of other words
+        ("Is it open, AI or not?", "An open AI is a chat away.", None),
+    ],
+)
+def test_vicunas_names_go_wherever_they_stand(asked: str, answer: str, reason: str | None) -> None:
+    assert Boilerplate(**VICUNA).reason(answered(answer, asked=asked)) == reason
+
+
+def test_names_can_count_in_answers_alone() -> None:
+    assert Boilerplate(**VICUNA, vendors_in="answers").reason(answered("Yes.", asked="OpenAI?")) is None
+    assert Boilerplate(**VICUNA, vendors_in="answers").reason(answered("OpenAI.", asked="?")) == "vendor_name"
+    with pytest.raises(ValidationError, match="found in every message"):
+        Boilerplate(vendors=(" ",))
+
+
+def listed(folder: Path, text: str) -> InputFile:
+    path = folder / "own.txt"
+    path.write_text(text, encoding="utf-8")
+    return InputFile("own.txt", path, "digest")
+
+
+def test_patterns_of_a_file_are_looked_for_anywhere_in_an_answer(tmp_path: Path) -> None:
+    own = Boilerplate(patterns=listed(tmp_path, "# ours\n\nhope (?:this|that) helps\n\\bđội ngũ hỗ trợ\\b\n"))
+    assert own.reason(answered("Take the second door. Hope THIS helps!")) == "listed_pattern"
+    assert own.reason(answered("Hãy gọi đội ngũ hỗ trợ.")) == "listed_pattern"
+    assert own.reason(answered("I hope that this door helps.")) is None
+    assert own.reason(answered("Yes.", asked="Hope this helps")) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("fine\n(unclosed\n", "own.txt:2"), ("a*\n", "empty text"), ("# nothing\n", "holds no pattern")],
+)
+def test_a_file_of_patterns_that_cannot_work_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        read_patterns(listed(tmp_path, text))
+    assert said in str(caught.value)
+
+
+def test_a_frame_gets_the_words_of_its_rows() -> None:
+    texts = [text for pairs in (*REFUSED.values(), *SELF.values()) for pair in pairs for text in pair]
+    rows = [answered(text) for text in texts][::5]
+    own = Boilerplate()
+    assert own.reasons(to_frame(rows, Conversation)).to_list() == [own.reason(row) for row in rows]
