@@ -12,6 +12,7 @@ BUILTIN: dict[str, str] = {
     "decontaminate": "curation.operators.decontaminate:Decontaminate",
     "exact_dedup": "curation.operators.exact_dedup:ExactDedup",
     "first_sentence": "curation.operators.first_sentence:FirstSentence",
+    "html_to_markdown": "curation.operators.html_to_markdown:HtmlToMarkdown",
     "identical_pair": "curation.operators.identical_pair:IdenticalPair",
     "ifd": "curation.operators.ifd:Ifd",
     "keep": "curation.operators.keep:Keep",
