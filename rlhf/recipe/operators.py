@@ -21,8 +21,10 @@ from rlhf.recipe.document import read
 from rlhf.recipe.fields import described, names
 
 EXAMPLES: dict[str, str] = {
-    "ifd": '- ifd: {policy: base}\n- keep: "ifd < 1"',
+    "balance": "- balance: {by: source, max: 2000}",
     "decontaminate": "- decontaminate: {benchmarks: [mt_bench.jsonl, gsm8k.jsonl]}",
+    "embedding_distance": '- embedding_distance: {text: "questions of patients"}\n- keep: "embedding_distance < 0.5"',
+    "ifd": '- ifd: {policy: base}\n- keep: "ifd < 1"',
     "keep": '- words\n- keep: "words >= 16 and words < 2000"',
     "language": "- language: {keep: [en, vi]}",
     "language_score": '- language_score: {languages: [vi]}\n- keep: "language_score >= 0.8"',
@@ -30,12 +32,16 @@ EXAMPLES: dict[str, str] = {
     "length_gap": "- length_gap: {max_ratio: 3}",
     "llm_judge": '- llm_judge: {endpoint_model: gpt-4.1-mini, as: points}\n- keep: "points >= 7"',
     "margin": "- margin: {by: rating, min: 1}",
+    "novelty": '- novelty: {against: older}\n- keep: "novelty > 0.2"',
     "perplexity": '- perplexity: {policy: base}\n- keep: "perplexity < 100"',
     "random": "- random: {n: 1000}",
     "reward_model": '- reward_model: {reward: reward}\n- keep: "reward_model > 0"',
     "scores_to_labels": "- words\n- scores_to_labels: {by: words, good: 40, bad: 5}",
+    "select": "- ifd: {policy: base}\n- select: {budget: 1000, by: ifd, max_similarity: 0.9}",
     "split": "- split: {test: 0.1, by: prompt}",
+    "stratified": "- stratified: {n: 1000, by: [source, meta.language]}",
     "tokens": '- tokens: {policy: base}\n- keep: "tokens <= 2048"',
+    "top": "- words\n- top: {n: 1000, by: words}",
     "turns": "- turns: {min: 2, max: 12}",
 }
 """Operator -> how it stands in a recipe's `operators`; one that is not here is shown by its bare name."""

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
+
+from curation.errors import UserError
+from curation.models.embedding import OFFLINE
 
 SIDE = 1000
 """Places are whole numbers from 0 to this, in both directions."""
@@ -37,7 +39,7 @@ def place(texts: Sequence[str]) -> Plane:
     """A place for each text. Needs numpy alone; uses wordllama where it is installed."""
     short = [text[:READ] for text in texts]
     vectors = _wordllama(short)
-    by = "wordllama, which knows English best"
+    by = OFFLINE
     if vectors is None:
         vectors, by = ngrams(short), "character n-grams"
     return Plane(_scaled(principal(vectors)), by)
@@ -45,23 +47,12 @@ def place(texts: Sequence[str]) -> Plane:
 
 def _wordllama(texts: Sequence[str]) -> Any | None:
     """Embeddings by the model inside the package; None without it. Never downloads."""
-    spec = find_spec("wordllama")
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    import logging
-    from pathlib import Path
+    from curation.models.embedding import embedder
 
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)  # it configures the root logger and talks about its files
     try:
-        from wordllama import WordLlama
-
-        folder = Path(spec.submodule_search_locations[0])  # weights and tokenizer lie in it
-        return WordLlama.load(cache_dir=folder, disable_download=True).embed(list(texts), norm=True)
-    except (OSError, ValueError, ImportError):
+        return embedder()(texts)
+    except (UserError, OSError, ValueError, ImportError):
         return None
-    finally:
-        logging.disable(before)
 
 
 def ngrams(texts: Sequence[str]) -> Any:
