@@ -78,12 +78,23 @@ class Writer(Protocol):
         """The answers that are there already; nobody is asked."""
         ...
 
+    def close(self) -> None:
+        """Gives back the memory of a model here; it is loaded anew when it is asked again."""
+        ...
+
 
 class EndpointWriter:
-    """A model behind an endpoint that is reachable here (`curation.chat.connected`)."""
+    """A model behind an endpoint that is reachable here (`curation.chat.connected`).
 
-    def __init__(self, endpoint: str, how: Sampling) -> None:
-        self.name, self._how = endpoint, how
+    Args:
+        temperature: None: the server's default, for models that take no other.
+    """
+
+    def __init__(
+        self, endpoint: str, max_tokens: int, temperature: float | None = 1.0, top_p: float = 1.0, seed: int = 42
+    ) -> None:
+        self.name = endpoint
+        self._how = (max_tokens, temperature, top_p if top_p < 1 else None, seed)
 
     @property
     def policy(self) -> str:
@@ -107,19 +118,15 @@ class EndpointWriter:
         found = client(self.name).known([self._request(question) for question in questions])
         return [None if reply is None else _written(reply) for reply in found]
 
+    def close(self) -> None:
+        pass
+
     def _request(self, question: Question) -> chat.Request:
         from curation.chat import Request
 
-        how = self._how
+        length, temperature, top_p, seed = self._how
         return Request(
-            question.messages,
-            how.max_completion_length,
-            how.temperature,
-            question.sample,
-            how.top_p if how.top_p < 1 else None,
-            question.text,
-            question.stop,
-            how.seed,
+            question.messages, length, temperature, question.sample, top_p, question.text, question.stop, seed
         )
 
 
@@ -129,7 +136,7 @@ def _written(reply: chat.Reply) -> Written:
 
 
 class LocalWriter:
-    """A model in memory; it is loaded when it is first asked, and `close` gives the memory back."""
+    """A model in memory, loaded when it is asked."""
 
     def __init__(
         self,
@@ -152,6 +159,8 @@ class LocalWriter:
         self._loaded: Loaded | None = None
         self.tokens = 0
         """Tokens that it wrote."""
+        self.numerics: dict[str, Any] = {}
+        """The numerics class of what it wrote."""
 
     @property
     def at_once(self) -> int:
@@ -161,25 +170,20 @@ class LocalWriter:
     def loaded(self) -> Loaded:
         """The model, ready to be asked."""
         if self._loaded is None:
-            from curation.models import load_policy, pack
+            from curation.models import load_policy, numerics_class, pack
 
             self._loaded = load_policy(self._folder, dtype=self._dtype, merge=True, attn_implementation=self._attention)
             pack(self._loaded.model)
+            numerics = numerics_class(self._dtype, self._loaded.device)
+            self.numerics = {**numerics, "batch_size": self._batch_size}
         return self._loaded
 
     def close(self) -> None:
-        """Forgets the model."""
         if self._loaded is not None:
             from curation.models import release
 
             self._loaded = None
             release()
-
-    def numerics(self) -> dict[str, Any]:
-        """The numerics class of what was written."""
-        from curation.models import numerics_class
-
-        return {**numerics_class(self._dtype, self.loaded.device), "batch_size": self._batch_size}
 
     def write(self, questions: Sequence[Question], what: str) -> list[Written]:
         from curation.models import Journal, Request, generate

@@ -59,6 +59,6 @@ def selectors(digests: Iterable[str], manifests: Manifests) -> set[str]:
     """The scorers that rows behind these artifacts were chosen by."""
     found: set[str] = set()
     for manifest in ancestors(digests, manifests).values():
-        operators = manifest["settings"].get("operators") or []
+        operators = [*(manifest["settings"].get("operators") or []), manifest["settings"].get("scorer")]
         found |= {o["op"] for o in operators if isinstance(o, Mapping) and "as_" in o}  # only scorers name a column
     return found

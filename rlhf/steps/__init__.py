@@ -1,7 +1,9 @@
 """One file a step: settings, and a call into the rooms below. Names and places only; a step is imported when used."""
 
 BUILTIN: dict[str, str] = {
+    "ai_feedback": "rlhf.steps.ai_feedback:AiFeedback",
     "base": "rlhf.steps.base:Base",
+    "best_of_n": "rlhf.steps.best_of_n:BestOfN",
     "compare": "rlhf.steps.compare:Compare",
     "curate": "rlhf.steps.curate:Curate",
     "dpo": "rlhf.steps.dpo:Dpo",

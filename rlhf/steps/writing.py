@@ -74,11 +74,15 @@ def endpoint(name: str, how: Sampling) -> Any:
     from curation.synthesis.writers import EndpointWriter
 
     client(name)
-    return EndpointWriter(name, how)
+    return EndpointWriter(name, how.max_completion_length, how.temperature, how.top_p, how.seed)
 
 
-def policy(ref: Ref[Policy], how: Sampling, dtype: DType, room: Room) -> Any:
-    """A model of this recipe as a writer; the caller closes it."""
+def policy(ref: Ref[Policy], how: Sampling, dtype: DType, room: Room, journal: str = "writing") -> Any:
+    """A model of this recipe as a writer; the caller closes it.
+
+    Args:
+        journal: Folder of what it writes, in the step's work: one for each thing that it is asked to do.
+    """
     from curation.models import set_threads, use_device
     from curation.synthesis.writers import LocalWriter
 
@@ -92,7 +96,7 @@ def policy(ref: Ref[Policy], how: Sampling, dtype: DType, room: Room) -> Any:
         ref.step,
         ref.digest,
         how,
-        work=room.work / "writing",
+        work=room.work / journal,
         dtype=dtype,
         batch_size=room.profile.generation.per_device_eval_batch_size,
         attn_implementation=room.profile.training.attn_implementation,
@@ -120,7 +124,7 @@ def published(
         side=side,
         tokens={**connections.usage.tokens(), **({"generated": written} if written else {})},
         usd=connections.usage.usd,
-        numerics=local[0].numerics() if local else {},
+        numerics=local[0].numerics if local else {},
     )
 
 

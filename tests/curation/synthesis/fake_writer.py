@@ -25,6 +25,9 @@ class FakeWriter:
     def known(self, questions: Sequence[Question]) -> list[Written | None]:
         return [None] * len(questions)
 
+    def close(self) -> None:
+        pass
+
 
 def last_words(question: Question) -> str:
     return question.messages[-1].content if question.text is None else question.text
