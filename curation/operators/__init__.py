@@ -29,6 +29,7 @@ BUILTIN: dict[str, str] = {
     "novelty": "curation.operators.novelty:Novelty",
     "perplexity": "curation.operators.perplexity:Perplexity",
     "random": "curation.operators.random:Random",
+    "repetition": "curation.operators.repetition:Repetition",
     "reward_model": "curation.operators.reward_model:RewardScore",
     "roles": "curation.operators.roles:Roles",
     "scores_to_labels": "curation.operators.scores_to_labels:ScoresToLabels",

@@ -16,6 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from curation.errors import did_you_mean
+from curation.operators.text import said
 
 if TYPE_CHECKING:
     import polars as pl
@@ -106,17 +107,14 @@ def prose(frame: pl.DataFrame, of: Of = "chat") -> pl.Series:
     """A sample of each chat's prose: of what user and assistant say, or of the last message alone."""
     import polars as pl
 
-    messages = pl.col("messages").list.tail(1) if of == "last" else pl.col("messages")
-    flat = frame.select(messages.alias("message")).with_row_index("row").explode("message")
-    message = pl.col("message").struct
-    said = flat.select("row", message.field("role").alias("role"), message.field("content").alias("text"))
+    lines = said(frame, of)
     if of == "chat":
-        said = said.filter(pl.col("role").is_in(["user", "assistant"]))
-    said = said.filter(pl.int_range(pl.len()).over("row") < _MESSAGES)
-    said = said.with_columns(pl.col("text").str.head(_READ).str.replace_all(_NO_PROSE, " "))
-    said = said.with_columns(_without_code(said["text"]).str.strip_chars())
-    said = said.filter(pl.col("text") != "").with_columns((SAMPLE // pl.len().over("row")).alias("share"))
-    cut = said.group_by("row", maintain_order=True).agg(pl.col("text").str.head(pl.col("share")).str.join(" "))
+        lines = lines.filter(pl.col("role").is_in(["user", "assistant"]))
+    lines = lines.filter(pl.int_range(pl.len()).over("row") < _MESSAGES)
+    lines = lines.with_columns(pl.col("text").str.head(_READ).str.replace_all(_NO_PROSE, " "))
+    lines = lines.with_columns(_without_code(lines["text"]).str.strip_chars())
+    lines = lines.filter(pl.col("text") != "").with_columns((SAMPLE // pl.len().over("row")).alias("share"))
+    cut = lines.group_by("row", maintain_order=True).agg(pl.col("text").str.head(pl.col("share")).str.join(" "))
     rows = pl.int_range(len(frame), dtype=pl.UInt32, eager=True).alias("row").to_frame()
     return rows.join(cut, on="row", how="left", maintain_order="left")["text"].fill_null("")
 
@@ -187,9 +185,9 @@ def _predicted(text: str) -> tuple[list[str], list[float]]:
     upper = sum(map(str.isupper, text))
     if upper * 2 > len(text):
         text = text.lower()  # the model saw few capitals and takes them for other languages
-    said = _detector().detect(text, model="lite", k=_BEST)
-    names = ["zh" if s["lang"] in CHINESE else s["lang"] for s in said]
-    return names, [s["score"] for s in said]
+    found = _detector().detect(text, model="lite", k=_BEST)
+    names = ["zh" if s["lang"] in CHINESE else s["lang"] for s in found]
+    return names, [s["score"] for s in found]
 
 
 @cache

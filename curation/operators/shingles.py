@@ -60,7 +60,7 @@ def _of_pieces(pieces: pl.Series, size: int) -> tuple[U64, Ints]:
 
     found, counts = [np.zeros(0, dtype=np.uint64)], [np.zeros(0, dtype=np.int64)]
     for some in tokens(pieces):
-        numbers, each = _runs(some.numbers, some.edges, size)
+        numbers, each = runs(some.numbers, some.edges, size)
         found.append(numbers)
         counts.append(each)
     return np.concatenate(found), np.concatenate(counts)
@@ -210,7 +210,7 @@ def _token_numbers(folded: bytearray, starts: Ints, lengths: Ints) -> U64:
     return numbers
 
 
-def _runs(tokens: U64, edges: Ints, size: int) -> tuple[U64, Ints]:
+def runs(tokens: U64, edges: Ints, size: int) -> tuple[U64, Ints]:
     """(numbers of `size` tokens in a row, number of each piece's); a shorter piece is one run."""
     import numpy as np
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 Of = Literal["last", "chat"]
+Who = Literal["answers", "chat", "last"]
 
 _SINGLE = r"\p{Han}\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _FIRST = rf"[[\p{{L}}\p{{N}}_]--[{_SINGLE}]]"
@@ -36,6 +37,21 @@ def contents(of: Of = "chat") -> pl.Expr:
 
     texts = pl.col("messages").list.eval(pl.element().struct.field("content"))
     return texts.list.tail(1) if of == "last" else texts
+
+
+def said(frame: pl.DataFrame, who: Who = "chat") -> pl.DataFrame:
+    """One message a line: `row` (index of its chat), `role` and `text`, in order.
+
+    Args:
+        who: `chat` is all messages, `answers` those of the assistant, `last` the last one, whoever wrote it.
+    """
+    import polars as pl
+
+    chosen = pl.col("messages").list.tail(1) if who == "last" else pl.col("messages")
+    flat = frame.select(chosen.alias("message")).with_row_index("row").explode("message", empty_as_null=False)
+    message = pl.col("message").struct
+    lines = flat.select("row", message.field("role").alias("role"), message.field("content").alias("text"))
+    return lines.filter(pl.col("role") == "assistant") if who == "answers" else lines
 
 
 def words(texts: pl.Expr) -> pl.Expr:
