@@ -14,11 +14,14 @@ Batches in flight are bounded, so that memory is, and a driver that is killed go
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import sys
+import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +44,10 @@ _TRIES = 3
 """How often a cluster of our own is started: Ray gives its processes half a minute."""
 _CHUNKS_A_MODEL = 16
 """Chunks handed out together for each model actor."""
+_FOLDER = "rlhf-ray-"
+"""How the name of a cluster's own temporary folder begins."""
+_SHORT = 24
+"""Characters that the path of the system's temporary folder may have: a socket's has at most 107, and Ray adds 70."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,7 @@ class _Cluster(Staged):
         inputs = [(at.absolute(), part) for at, part in inputs]
         super().__init__(inputs, operators, engine.batch_rows, folder, scores, progress)
         self.ray, self.threads = ray, engine.threads
+        self.environment: dict[str, str] = ray.get_runtime_context().runtime_env.get("env_vars", {})
         self.cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
         self.workers = engine.workers or self.cpus
         folder.mkdir(parents=True, exist_ok=True)
@@ -163,14 +171,12 @@ class _Cluster(Staged):
         if not any(scorer is known for known, _ in self.models):
             self.close_models()
             gpu = 1 if self.ray.cluster_resources().get("GPU", 0) else 0
-            environment = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(self.threads))
-            actor = self.ray.remote(
-                num_cpus=0 if gpu else min(self.threads, self.cpus),
-                num_gpus=gpu,
-                max_restarts=3,
-                max_task_retries=3,
-                runtime_env={"env_vars": environment},
-            )(_Model)
+            settings: dict[str, Any] = {"num_gpus": gpu, "max_restarts": 3, "max_task_retries": 3}
+            settings["num_cpus"] = 0 if gpu else min(self.threads, self.cpus)
+            environment = _threads(self.threads)
+            if not environment.items() <= self.environment.items():  # else a worker that runs already will do
+                settings["runtime_env"] = {"env_vars": environment}
+            actor = self.ray.remote(**settings)(_Model)
             count = min(self.model_count(), wanted)
             self.models.append((scorer, [actor.remote(scorer) for _ in range(count)]))
         return self.models[-1][1]
@@ -239,16 +245,45 @@ def _connected(address: str | None, workers: int | None) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
-    environment = {"POLARS_MAX_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    if address is None:
-        environment["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)  # plugins are found as they are here
-        quiet |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1", "num_cpus": workers}
-    _begin(ray, address, {"runtime_env": {"env_vars": environment}, **quiet})
-    try:
+    environment = {"POLARS_MAX_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", **_threads(1)}
+    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    with ExitStack() as stack:
+        if address is None:
+            environment["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)  # plugins are found as they are here
+            settings |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1", "num_cpus": workers}
+            settings["_temp_dir"] = str(stack.enter_context(_own_folder()))
+        settings["runtime_env"] = {"env_vars": environment}
+        stack.callback(ray.shutdown)
+        _begin(ray, address, settings)
         yield ray
+
+
+def _threads(count: int) -> dict[str, str]:
+    return dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(count))
+
+
+@contextmanager
+def _own_folder() -> Iterator[Path]:
+    """A folder for the logs and sockets of a cluster of our own, which goes with it.
+
+    It lies directly in the system's folder for such things, because the path of a socket has to be short. A process
+    that was killed leaves its folder; the lock in it is free then, and the next cluster removes both.
+    """
+    above = Path(tempfile.gettempdir())
+    if len(str(above)) > _SHORT:
+        above = Path("/tmp")
+    for old in above.glob(f"{_FOLDER}*"):
+        with suppress(OSError), (old / "lock").open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(old, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=_FOLDER, dir=above))
+    try:
+        with (folder / "unlocked").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            Path(lock.name).rename(folder / "lock")
+            yield folder
     finally:
-        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _begin(ray: Any, address: str | None, settings: dict[str, Any]) -> None:
