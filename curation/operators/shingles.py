@@ -217,7 +217,7 @@ def runs(tokens: U64, edges: Ints, size: int) -> tuple[U64, Ints]:
     first, second, third = (np.uint64(m) for m in _MIX)
     counts = np.diff(edges)
     numbers: U64 = tokens.copy()
-    for j in range(1, size):
+    for j in range(1, min(size, len(tokens))):
         numbers[: len(tokens) - j] *= first
         numbers[: len(tokens) - j] += tokens[j:]
     for n in range(1, size):
