@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,9 @@ class Says:
     finish: str = "stop"
     usage: tuple[int, int] | None = (10, 5)
     """None: the server does not count."""
+    tokens: list[tuple[str, dict[str, float]]] | None = None
+    """Token -> the likeliest tokens in its place with their probabilities, where the request asks for them. None: the
+    server does not tell."""
     cut: bool = False
     """The connection is lost in the middle of the body."""
 
@@ -53,6 +57,20 @@ def refuses(status: int, message: str, **how: Any) -> Says:
     return Says(status=status, raw=json.dumps({"error": {"message": message}}), **how)
 
 
+def logprobs(tokens: list[tuple[str, dict[str, float]]]) -> dict[str, Any]:
+    """OpenAI's `logprobs` of an answer: each token with its bytes, and the likeliest ones in its place."""
+
+    def entry(token: str, chance: float) -> dict[str, Any]:
+        return {"token": token, "logprob": math.log(chance), "bytes": list(token.encode())}
+
+    return {
+        "content": [
+            {**entry(said, likely.get(said, 1.0)), "top_logprobs": [entry(*one) for one in likely.items()]}
+            for said, likely in tokens
+        ]
+    }
+
+
 def completion(says: Says, raw: bool = False) -> dict[str, Any]:
     """OpenAI's answer: of `/chat/completions`, or of `/completions` (raw text)."""
     said = {"text": says.text} if raw else {"message": {"role": "assistant", "content": says.text}}
@@ -63,6 +81,8 @@ def completion(says: Says, raw: bool = False) -> dict[str, Any]:
         "model": "test",
         "choices": [{"index": 0, **said, "finish_reason": says.finish}],
     }
+    if says.tokens is not None:
+        made["choices"][0]["logprobs"] = logprobs(says.tokens)
     if says.usage is not None:
         prompt, completion = says.usage
         made["usage"] = {

@@ -12,7 +12,7 @@ Code that asks does not know servers: whoever runs it says which names are reach
 from __future__ import annotations
 
 from curation.chat.client import MALFORMED_TRIES, RETRIES, Client
-from curation.chat.connections import Connections, client, connected
+from curation.chat.connections import Connections, client, connected, note
 from curation.chat.purse import BudgetReached, Purse, Usage
 from curation.chat.request import AnswerCache, Endpoint, Reply, Request
 
@@ -30,4 +30,5 @@ __all__ = [
     "Usage",
     "client",
     "connected",
+    "note",
 ]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING, Any
 
+from curation.chat.odds import read_odds
 from curation.chat.pace import Pace
 from curation.chat.purse import Purse, Usage
 from curation.chat.request import AnswerCache, Endpoint, Reply, Request
@@ -49,6 +50,7 @@ class Client:
         self._lock = threading.Lock()
         self._openai: openai.OpenAI | None = None
         self._length_key = "max_tokens"
+        self._tells_odds = True
         self._pace = Pace(endpoint.requests_per_minute)
         if self._purse.usd_left is not None and endpoint.usd_per_mtok is None:
             raise UserError(
@@ -110,7 +112,8 @@ class Client:
         if found is None:
             return None
         self.usage.count(answers=1, cached=1)
-        return Reply(**found, cached=True)
+        odds = tuple((at, words) for at, words in found.get("odds", ()))
+        return Reply(**{**found, "odds": odds}, cached=True)
 
     def _paid(self, key: str, request: Request, may_refuse: bool) -> Reply:
         most = request.most_tokens()
@@ -132,7 +135,7 @@ class Client:
                     prompt, completion = most, min(request.max_tokens, len(reply.text.encode()))
                 price = self.endpoint.usd(prompt, completion)
                 if reply is not None and self._cache is not None:
-                    self._cache.put(key, {n: getattr(reply, n) for n in _KEPT})
+                    self._cache.put(key, _kept(reply))
                 self.usage.count(answers=reply is not None, prompt=prompt, completion=completion, usd=price)
                 pay(price)
             if reply is not None:
@@ -162,6 +165,8 @@ class Client:
         import openai
 
         body = request.body(self._model)
+        if not self._tells_odds:
+            body = _without_odds(body)
         if request.text is not None:
             complete: Any = self._connection().completions.create
             return complete(**body)
@@ -174,6 +179,9 @@ class Client:
             if self._length_key == "max_tokens" and "max_completion_tokens" in str(error.body):
                 self._length_key = "max_completion_tokens"
                 return create(**body, **{self._length_key: length})
+            if "logprobs" in body and "logprobs" in str(error.body):
+                self._tells_odds = False
+                return create(**_without_odds(body), **{self._length_key: length})
             raise
 
     def _connection(self) -> openai.OpenAI:
@@ -251,6 +259,15 @@ _KEPT = ("text", "finished", "prompt_tokens", "completion_tokens", "withheld")
 """What the cache keeps of a reply."""
 
 
+def _kept(reply: Reply) -> dict[str, Any]:
+    kept = {name: getattr(reply, name) for name in _KEPT}
+    return {**kept, "odds": reply.odds} if reply.odds else kept
+
+
+def _without_odds(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if name not in ("logprobs", "top_logprobs")}
+
+
 class _NotTaken(Exception):
     """The server does not take this question; `error` says why."""
 
@@ -269,4 +286,5 @@ def _read(found: Any, request: Request, prompt: int, completion: int) -> tuple[R
     except (AttributeError, IndexError, TypeError) as error:
         return None, f"{error}, in {str(found)[:100]!r}"
     ended = choice.finish_reason
-    return Reply(text, ended == "stop", prompt, completion, withheld=ended == "content_filter"), ""
+    odds = read_odds(choice, text, request.words) if request.words else ()
+    return Reply(text, ended == "stop", prompt, completion, withheld=ended == "content_filter", odds=odds), ""

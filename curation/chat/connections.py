@@ -69,3 +69,9 @@ def client(name: str) -> Client:
         UserError: there is none of this name.
     """
     return (_current[-1] if _current else Connections()).client(name)
+
+
+def note(what: str, count: int = 1) -> None:
+    """Counts something that whoever made the connections reports: how a judge's points were read, say."""
+    if _current:
+        _current[-1].usage.note(what, count)

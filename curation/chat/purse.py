@@ -25,6 +25,8 @@ class Usage:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     usd: float = 0.0
+    notes: dict[str, int] = field(default_factory=dict)
+    """What else was counted, by name."""
     journal: Path | None = None
     """File to which all that is paid is added, one line an answer. What it holds already counts: a step that was cut
     off and goes on has spent what it had spent."""
@@ -53,6 +55,11 @@ class Usage:
             if self.journal is not None and (prompt or completion or usd):
                 with self.journal.open("a", encoding="utf-8") as file:
                     file.write(f"\n{json.dumps([prompt, completion, usd])}")
+
+    def note(self, what: str, count: int = 1) -> None:
+        """Adds to the count of something by name, from any thread."""
+        with self._lock:
+            self.notes[what] = self.notes.get(what, 0) + count
 
     def tokens(self) -> dict[str, int]:
         """As a manifest counts them."""

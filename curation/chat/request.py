@@ -47,6 +47,10 @@ class Endpoint:
         return (prompt_tokens * dear[0] + completion_tokens * dear[1]) / 1e6
 
 
+TOP_LOGPROBS = 20
+"""Likeliest tokens that are asked for at each place of an answer: the most that OpenAI's API gives."""
+
+
 @dataclass(frozen=True)
 class Request:
     """One question to a model. Equal requests are one request: another draw needs another `sample`."""
@@ -66,6 +70,9 @@ class Request:
     seed: int | None = None
     """Names the draws together with `sample`: other draws under another seed. In the key, not in what is sent, because
     few servers know it."""
+    words: tuple[str, ...] = ()
+    """Words whose probabilities are wanted wherever the answer holds one of them as a token: `odds` of the reply. Asks
+    for the likeliest tokens at each place, which not every server tells."""
 
     def body(self, model: str) -> dict[str, Any]:
         """What is sent."""
@@ -74,6 +81,8 @@ class Request:
             asked = {"prompt": self.text}
         optional = {"temperature": self.temperature, "top_p": self.top_p, "stop": list(self.stop) or None}
         given = {k: v for k, v in optional.items() if v is not None}
+        if self.words:
+            given |= {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
         return {"model": model, **asked, "max_tokens": self.max_tokens, **given}
 
     def key(self, model: str) -> str:
@@ -105,3 +114,6 @@ class Reply:
     """What the server said where it did not take the question (too long, against its rules); empty for an answer."""
     cached: bool = False
     """True when it was there already and cost nothing."""
+    odds: tuple[tuple[int, dict[str, float]], ...] = ()
+    """(place in the text, word -> probability) wherever one of the request's `words` stands as a token; of the other
+    words those that the server named there. Empty where the server does not tell."""

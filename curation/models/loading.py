@@ -28,6 +28,7 @@ from curation.models.template import ChatTemplate
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+_PLAIN = "{% for message in messages %}{{ message.content }}{% endfor %}"
 _SHORT = 12
 """Digits of a digest that people see."""
 
@@ -59,6 +60,7 @@ def load_policy(
     where: torch.device | None = None,
     merge: bool = False,
     attn_implementation: str = "sdpa",
+    chats: bool = True,
 ) -> Loaded:
     """A causal language model from its artifact (or from any folder with a full model).
 
@@ -66,6 +68,7 @@ def load_policy(
         dtype: `float32`, `bfloat16`, `float16`, or `auto` for the one that the base was saved in.
         where: Default: the device of `use_device`.
         merge: Add the topmost adapter to the weights too. Generation is a quarter faster; nothing can be trained.
+        chats: False: a model without a chat template will do, because it is shown plain text.
 
     Raises:
         UserError: the folder holds no such model, it is damaged, or a parent is gone.
@@ -88,6 +91,8 @@ def load_policy(
     if adapters and not merge:
         model = PeftModel.from_pretrained(model, adapters[-1])
     tokenizer = load_tokenizer(folder)
+    if not chats and not tokenizer.chat_template:
+        tokenizer.chat_template = _PLAIN
     template = ChatTemplate(tokenizer, generation_config(base))
     return Loaded(model.eval().requires_grad_(False), tokenizer, template, where, dtype, title(folder))
 
@@ -104,6 +109,8 @@ def load_model(source: Ref[Any] | OutsideModel, **how: Any) -> Loaded:
     where = how.get("where") or device()
     dtype = how.get("dtype", "float32")
     model, tokenizer = read_gguf(path, dtype)
+    if not how.get("chats", True) and not tokenizer.chat_template:
+        tokenizer.chat_template = _PLAIN
     if dtype == "auto":
         dtype = str(model.dtype).removeprefix("torch.")
     tokenizer.padding_side = "left"

@@ -22,6 +22,7 @@ from rlhf.recipe.fields import described, names
 
 EXAMPLES: dict[str, str] = {
     "balance": "- balance: {by: source, max: 2000}",
+    "complexity": "- complexity: {policy: rater}\n- top: {n: 1000, by: complexity}",
     "decontaminate": "- decontaminate: {benchmarks: [mt_bench.jsonl, gsm8k.jsonl]}",
     "embedding_distance": '- embedding_distance: {text: "questions of patients"}\n- keep: "embedding_distance < 0.5"',
     "ifd": '- ifd: {policy: base}\n- keep: "ifd < 1"',
@@ -34,6 +35,7 @@ EXAMPLES: dict[str, str] = {
     "margin": "- margin: {by: rating, min: 1}",
     "novelty": '- novelty: {against: older}\n- keep: "novelty > 0.2"',
     "perplexity": '- perplexity: {policy: base}\n- keep: "perplexity < 100"',
+    "quality": "- complexity: {policy: p}\n- quality: {policy: p}\n- select: {budget: 6000, by: complexity * quality}",
     "random": "- random: {n: 1000}",
     "reward_model": '- reward_model: {reward: reward}\n- keep: "reward_model > 0"',
     "scores_to_labels": "- words\n- scores_to_labels: {by: words, good: 40, bad: 5}",

@@ -78,10 +78,11 @@ class Curate(Step):
         dropped = room.work / "dropped"
         shutil.rmtree(dropped, ignore_errors=True)
         lost = curated.dropped.write(dropped)
+        notes = {"judged": connections.usage.notes} if connections.usage.notes else {}
         seen = look(room.out, dropped if lost else None, curated.ledger)
         return Done(
             ledger=curated.ledger,
-            metrics=_metrics(curated.ledger, kept, room),
+            metrics={**_metrics(curated.ledger, kept, room), **notes},
             examples=seen.examples,
             pictures=seen.pictures,
             side={"dropped": dropped} if lost else {},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,9 +21,10 @@ from curation.chat import Connections, Endpoint, connected
 from curation.conversation import Conversation, Message
 from curation.errors import UserError
 from curation.operator import TwoOrders, scorer_key
-from curation.operators.llm_judge import LlmJudge
+from curation.operators.llm_judge import _SINGLE, _SINGLE_AT_ONCE, LlmJudge
 
 JUDGE = LlmJudge(endpoint_model="gpt")
+_TASK = _SINGLE + _SINGLE_AT_ONCE
 
 
 def chat(answer: str, prompt: str = "Why?") -> Conversation:
@@ -135,6 +137,125 @@ def test_nothing_is_asked_about_nothing() -> None:
 
 def test_a_judge_needs_an_endpoint() -> None:
     with pytest.raises(ValidationError, match="endpoint_model"):
-        LlmJudge()  # type: ignore[call-arg]
+        LlmJudge()
     with pytest.raises(UserError, match="no endpoint is called 'gpt'"):
         JUDGE.compare(PAIRS)
+
+
+# Points by probability
+
+
+def marked(odds: dict[str, float], said: str = "8", before: str = "Good é 打. ") -> Says:
+    """An answer that ends on a mark, in tokens, with these probabilities in the number's place."""
+    tokens = [before, "[[", said, "]]"]
+    return Says(
+        "".join(tokens), tokens=[(before, {}), ("[[", {"[[": 0.9, "[": 0.1}), (said, odds), ("]]", {"]]": 1.0})]
+    )
+
+
+@pytest.mark.parametrize(
+    ("odds", "wanted", "how"),
+    [
+        ({"8": 0.5, "9": 0.25, "6": 0.25}, 8 * 0.5 + 9 * 0.25 + 6 * 0.25, "probability"),
+        ({"8": 0.6, "10": 0.2, "x": 0.2}, (8 * 0.6 + 10 * 0.2) / 0.8, "probability"),
+        ({"8": 0.4, " 8": 0.2, "7": 0.2, "**": 0.2}, (8 * 0.6 + 7 * 0.2) / 0.8, "probability"),
+        ({"8": 0.9, "1": 0.01}, (8 * 0.9 + 0.01) / 0.91, "probability"),
+        ({"8": 0.5, "1": 0.5}, 8.0, "number"),  # the one may be the beginning of a ten
+        ({"8": 0.5, "1": 0.3, "10": 0.2}, 8 * 0.5 + 0.3 + 2, "probability"),
+    ],
+)
+def test_points_are_weighed_where_the_server_tells_how_likely_they_are(
+    odds: dict[str, float], wanted: float, how: str
+) -> None:
+    with (
+        chat_server(lambda b, n: marked(odds)) as server,
+        connected(Connections({"gpt": Endpoint("gpt", server.url)})) as connections,
+    ):
+        assert JUDGE.score([chat("x")]) == pytest.approx([wanted])
+    assert connections.usage.notes == {f"points_by_{how}": 1}
+    assert server.heard[0].body["logprobs"] is True and server.heard[0].body["top_logprobs"] == 20
+
+
+def test_only_the_last_mark_s_own_number_is_weighed() -> None:
+    tokens = [
+        ("First [[", {}),
+        ("3", {"3": 0.5, "4": 0.5}),
+        ("]], now [[", {}),
+        ("7", {"7": 0.5, "9": 0.5}),
+        ("]]", {}),
+    ]
+    with served(lambda b, n: Says("".join(t for t, _ in tokens), tokens=tokens)):
+        assert JUDGE.score([chat("x")]) == pytest.approx([8.0])
+
+
+def test_a_ten_of_two_tokens_and_tokens_that_are_not_the_text_give_the_number() -> None:
+    ten = [("[[", {}), ("1", {"1": 0.9, "7": 0.1}), ("0", {"0": 1.0}), ("]]", {})]
+    other = [("[[", {}), ("9", {"9": 1.0}), ("]]", {})]
+    for says, wanted in ((Says("[[10]]", tokens=ten), 10.0), (Says("So: [[8]]", tokens=other), 8.0)):
+        with served(lambda b, n, says=says: says):
+            assert JUDGE.score([chat("x")]) == [wanted]
+
+
+def test_a_server_that_refuses_to_tell_is_asked_without(tmp_path: Path) -> None:
+    from chat_server import refuses
+
+    def answer(body: dict[str, Any], number: int) -> Says | str:
+        return refuses(400, "logprobs is not supported with this model") if "logprobs" in body else "[[6]]"
+
+    with served(answer) as server:
+        assert JUDGE.score([chat("a"), chat("b")]) == [6.0, 6.0]
+        assert JUDGE.score([chat("c")]) == [6.0]
+    assert "logprobs" in server.heard[0].body and "logprobs" not in server.heard[-1].body
+    assert sum("logprobs" in h.body for h in server.heard) <= 2  # two questions were under way
+
+
+def test_a_paid_answer_is_kept_with_its_probabilities() -> None:
+    kept: dict[str, Any] = {}
+
+    class Cache:
+        def get(self, key: str) -> Any:
+            return json.loads(kept[key]) if key in kept else None
+
+        def put(self, key: str, response: dict[str, Any]) -> None:
+            kept[key] = json.dumps(response)
+
+    with chat_server(lambda b, n: marked({"8": 0.5, "9": 0.5})) as server:
+        for _ in range(2):
+            with connected(Connections({"gpt": Endpoint("gpt", server.url)}, cache=Cache())):
+                assert JUDGE.score([chat("x")]) == pytest.approx([8.5])
+    assert len(server.heard) == 1
+
+
+# A judge that runs here
+
+
+def test_a_local_judge_gives_the_mean_of_the_numbers_that_it_would_say(micro: Path) -> None:
+    from curation.artifact import Policy, Ref
+    from curation.models import load_policy
+    from curation.models.expecting import expected_numbers, next_words, word_tokens
+
+    judge = LlmJudge(policy=Ref("sft", accepts=(Policy,)).bound(micro, micro.name))
+    judge.prepare()
+    a, b = chat("You open the door."), chat("No.")
+    with connected(Connections()) as connections:
+        found = judge.score([a, b])
+    assert connections.usage.notes == {"points_by_probability": 2}
+    loaded = load_policy(micro)
+
+    def asked(conversation: Conversation) -> list[int]:
+        text = f"<conversation>\n[user]\nWhy?\n</conversation>\n\n<answer>\n{conversation.reply}\n</answer>"
+        ids = loaded.template.prompt_ids([Message("user", judge._task(_TASK) + "\n\n" + text)])
+        return ids if len(ids) <= loaded.context else [*ids[: loaded.context // 2], *ids[-(loaded.context // 2) :]]
+
+    assert found == pytest.approx(expected_numbers(loaded, [asked(a), asked(b)], 10), abs=1e-4)
+    assert all(1 < points < 10 for points in found) and found[0] != found[1]
+    (forth,) = judge.compare([(a, b)])
+    (back,) = judge.compare([(b, a)])
+    assert forth.forth == {1.0: 0.0, 0.0: 1.0, 0.5: 0.5}[back.back if back.back is not None else 9]
+    assert word_tokens(loaded, ["A"])[0] and next_words(loaded, [asked(a)], word_tokens(loaded, ["A"])).shape == (1, 1)
+
+
+def test_a_judge_is_one_of_three() -> None:
+    for settings in ({"endpoint_model": "gpt", "policy": "sft"}, {"policy": "sft", "model_name_or_path": "x"}):
+        with pytest.raises(ValidationError, match="one of them"):
+            LlmJudge.model_validate(settings)

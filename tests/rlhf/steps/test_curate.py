@@ -16,7 +16,7 @@ from chat_server import chat_server
 
 from curation import table
 from curation.artifact import Candidates as CandidatesKind
-from curation.artifact import Conversations, Preferences, Ref, Rows, bind, identity
+from curation.artifact import Conversations, Policy, Preferences, Ref, Rows, bind, identity
 from curation.conversation import Conversation, Message, Preference, Source
 from curation.errors import RecipeError, UserError
 from curation.frame import to_frame
@@ -71,6 +71,7 @@ def test_a_judge_behind_an_endpoint_gives_points_once(tmp_path: Path) -> None:
             assert isinstance(done, Done)
             assert table.count(tmp_path / "out") == left
             assert done.usd == pytest.approx(30e-6 if left == 1 else 0.0)
+            assert done.metrics.get("judged") == ({"points_by_number": 2} if left == 1 else None)
     assert len(server.heard) == 2
 
 
@@ -189,6 +190,44 @@ def test_the_store_s_score_cache_serves_it(tmp_path: Path) -> None:
         Curate(data=[data], operators=[Counted()]).run(where)
     assert table.digest(tmp_path / "first" / "out") == table.digest(tmp_path / "second" / "out")
     assert len(calls) == 10
+
+
+def test_a_budget_changed_after_model_scorers_costs_no_forward_pass(
+    tmp_path: Path, micro: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does another threshold, another rule of choice, or another name of the score."""
+    from transformers import LlamaModel
+
+    rows: list[int] = []
+    forward = LlamaModel.forward
+
+    def counted(self: Any, *args: Any, **kwargs: Any) -> Any:
+        rows.append(len(kwargs["input_ids"]))
+        return forward(self, *args, **kwargs)
+
+    monkeypatch.setattr(LlamaModel, "forward", counted)
+    texts = ["open the door", "wash the car", "fold the map at home", "plan the cake", "read the book by hand"]
+    data = stored(tmp_path / "data", [chat(f"You {text}.", i) for i, text in enumerate(texts)])
+    policy = Ref("base", accepts=(Policy,)).bound(micro, micro.name)
+    models = [{"ifd": {"policy": policy}}, {"complexity": {"policy": policy}}, {"quality": {"policy": policy}}]
+
+    def run(name: str, *operators: Any) -> set[str]:
+        (tmp_path / name).mkdir()
+        here = room(tmp_path / name)
+        here.scores = Scores(tmp_path / "scores")
+        Curate.model_validate({"data": data, "operators": list(operators)}).run(here)
+        return {r.reply for r in table.rows(tmp_path / name / "out")}
+
+    first = run("one", *models, {"select": {"budget": 2, "by": "ifd", "max_similarity": 1}})
+    asked = len(rows)
+    assert asked > 0 and len(first) == 2
+    more = run("two", *models, {"select": {"budget": 4, "by": "ifd", "max_similarity": 1}})
+    assert len(more) == 4 and first < more
+    run("three", *models, {"keep": "ifd < 9"}, {"select": {"budget": 3, "by": "complexity * quality"}})
+    run("four", {"ifd": {"policy": policy, "as": "hard"}}, {"top": {"by": "-hard", "n": 1}})
+    assert len(rows) == asked
+    run("five", {"ifd": {"policy": policy, "of": "loss"}})
+    assert len(rows) > asked
 
 
 # What `check` says

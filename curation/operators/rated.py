@@ -1,0 +1,104 @@
+"""What `complexity` and `quality` share: a causal model is asked for a number from 1 to 6, turn by turn.
+
+The rule is DEITA's (Liu et al., arXiv 2312.15685): the score of a turn is the mean of the six numbers, weighed by the
+probabilities that the model gives their tokens as the first of its answer, among themselves. Nothing is written, so a
+turn costs one reading. Of a chat with several turns the scores are added up, as in the paper. (The paper multiplies
+complexity and quality within a turn before it adds; `select: {by: complexity * quality}` is the same for chats of one
+turn.)
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from curation.artifact import InputFile
+from curation.conversation import Message
+from curation.errors import UserError
+from curation.operators.by_policy import ByPolicy, open_policy, unreadable
+
+if TYPE_CHECKING:
+    from curation.conversation import Conversation
+    from curation.models import Loaded
+
+POINTS = 6
+INSTRUCTION, ANSWER = "{instruction}", "{answer}"
+
+
+class Rated(ByPolicy):
+    """A number for each turn of a chat, from a model that is asked for one."""
+
+    prompt: ClassVar[str] = ""
+    """What is asked, where no template says otherwise."""
+    holds: ClassVar[tuple[str, ...]] = (INSTRUCTION,)
+    """What a template must have a place for."""
+
+    template: InputFile | None = None
+    """A file with what the model is asked, in its own words: `{instruction}` stands for what the user said, `{answer}`
+    for the answer. None: a plain question that any chat model understands. A model that was trained to rate wants the
+    words that it was trained on."""
+    chat: bool = True
+    """The question is put to the model as a chat, by its own chat template. False: as plain text that the model goes
+    on with, which the scorers published with the paper were trained on; no chat template is needed then."""
+    turns: Literal["sum", "mean", "last"] = "sum"
+    """What becomes of a chat with several turns (a user's message and the answer right after it): their `sum`, as in
+    the paper, which favours long chats; their `mean`; or the `last` turn alone."""
+
+    def prepare(self) -> None:
+        self._asked()
+        self._model()
+
+    def _model(self) -> Loaded:
+        return open_policy(self.policy or self.model_name_or_path, self.dtype, chats=self.chat)
+
+    def score(self, conversations: list[Conversation]) -> list[float]:
+        from curation.models.expecting import expected_numbers
+
+        loaded, asked = self._model(), self._asked()
+        rows: list[list[int]] = []
+        counts: list[int] = []
+        for conversation in conversations:
+            turns = self._turns(conversation)
+            rows += [self._ids(loaded, asked, conversation, *turn) for turn in turns]
+            counts.append(len(turns))
+        numbers = iter(expected_numbers(loaded, rows, POINTS))
+        sums = [sum(next(numbers) for _ in range(count)) for count in counts]
+        return [s / n if self.turns == "mean" else s for s, n in zip(sums, counts, strict=True)]
+
+    def _turns(self, conversation: Conversation) -> list[tuple[str, str]]:
+        """(what the user said, the answer) of each turn that counts."""
+        messages = conversation.messages
+        found = [(a.content, b.content) for a, b in pairwise(messages) if (a.role, b.role) == ("user", "assistant")]
+        if not found:
+            raise UserError(
+                f"conversation {conversation.id} has no answer right after a user's message, so `{self.op}` has "
+                "nothing to score",
+                hint="put `roles` before it",
+            )
+        return found[-1:] if self.turns == "last" else found
+
+    def _ids(self, loaded: Loaded, asked: str, conversation: Conversation, said: str, answer: str) -> list[int]:
+        from curation.models import Refused
+        from curation.models.expecting import within
+
+        text = filled(asked, said, answer)
+        if not self.chat:
+            return within(loaded, loaded.tokenizer(text)["input_ids"])
+        try:
+            return within(loaded, loaded.template.prompt_ids([Message("user", text)]))
+        except Refused as refusal:
+            raise unreadable(self.op, conversation, refusal.why) from refusal
+
+    def _asked(self) -> str:
+        if self.template is None:
+            return self.prompt
+        asked = self.template.text().removesuffix("\n")
+        for place in self.holds:
+            if place not in asked:
+                raise UserError(f"the template {self.template} of `{self.op}` has no {place}", hint="write it in")
+        return asked
+
+
+def filled(template: str, said: str, answer: str) -> str:
+    """A template with both places filled, each once and for all: what stands in a text is no place of the template."""
+    return answer.join(said.join(part.split(INSTRUCTION)) for part in template.split(ANSWER))
