@@ -39,10 +39,13 @@ BUILTIN: dict[str, str] = {
     "semantic_dedup": "curation.operators.semantic_dedup:SemanticDedup",
     "sharegpt_noise": "curation.operators.sharegpt_noise:SharegptNoise",
     "split": "curation.operators.split:Split",
+    "split_long": "curation.operators.split_long:SplitLong",
     "stratified": "curation.operators.stratified:Stratified",
+    "system_prompt": "curation.operators.system_prompt:SystemPrompt",
     "tied": "curation.operators.tied:Tied",
     "tokens": "curation.operators.tokens:Tokens",
     "top": "curation.operators.top:Top",
+    "trim": "curation.operators.trim:Trim",
     "turns": "curation.operators.turns:Turns",
     "words": "curation.operators.words:Words",
 }

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from curation.operator import Filter, Mapper, Operator, PairScorer, Scorer, Selector
+from curation.operators.whole_chats import WholeChats
 from curation.registry import OPERATORS, builtin_names, lookup
 from rlhf.recipe import keys, shipped
 from rlhf.recipe.document import read
@@ -43,6 +44,8 @@ EXAMPLES: dict[str, str] = {
     "split": "- split: {test: 0.1, by: prompt}",
     "stratified": "- stratified: {n: 1000, by: [source, meta.language]}",
     "tokens": '- tokens: {policy: base}\n- keep: "tokens <= 2048"',
+    "split_long": "- split_long: {policy: base, max_length: 2048}",
+    "system_prompt": "- system_prompt: {text: You answer briefly and say so when you do not know.}",
     "top": "- words\n- top: {n: 1000, by: words}",
     "turns": "- turns: {min: 2, max: 12}",
 }
@@ -82,7 +85,7 @@ def _page(name: str, cls: type[Operator], users: list[str]) -> str:
         parts += ["## Reasons", "\n".join(f"- `{word}`" for word in words)]
     parts += ["## Rows", _rows(cls)]
     own = {key: field for key, field in names(described(cls)).items() if key != "op"}
-    if "conversations" not in cls.rows:
+    if not _takes_on(cls):
         own.pop("on", None)
     table = [f"| `{k}` | {keys.default(f)} | {keys.meaning(f)} |" for k, f in own.items()]
     if table:
@@ -124,12 +127,16 @@ def _rows(cls: type[Operator]) -> str:
     direct = [kind for kind in ("conversations", "candidates", "preferences") if kind in cls.rows]
     text = "Works on " + (", ".join(direct[:-1]) + " and " + direct[-1] if len(direct) > 1 else direct[0])
     others = [kind for kind in ("candidates", "preferences") if kind not in direct]
-    if "conversations" not in cls.rows or not others:
+    if not _takes_on(cls) or not others:
         return text + "."
     chats = ["prompt", *(["chosen", "rejected"] if "preferences" in others else [])]
     if "candidates" in others and issubclass(cls, Filter | Mapper):
         chats.append("reply")
     return f"{text}; on {' and '.join(others)} with {', '.join(f'`on: {chat}`' for chat in chats)}."
+
+
+def _takes_on(cls: type[Operator]) -> bool:
+    return "conversations" in cls.rows and not issubclass(cls, WholeChats)
 
 
 def example(name: str, cls: type[Operator]) -> str:
