@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from curation.conversation import Message
 
 Span = tuple[int, int]
+_MARK = "3f9a2c7e"
+"""Stands for what a user says where a template is taken apart."""
 _GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
 
 
@@ -110,6 +112,25 @@ class ChatTemplate:
     def text(self, messages: Sequence[Message], tools: str | None = None, *, ask: bool = False) -> str:
         """The chat as text; with `ask` it ends on the header that asks for an answer."""
         return self._render(messages, tools, ask=ask)[0]
+
+    def before_user(self, system: str | None = None) -> tuple[str, str]:
+        """(all that stands before the first words of a user, the text that ends their turn), by this template.
+
+        Raises:
+            UserError: the template writes nothing there, so that a model cannot tell that a user begins.
+        """
+        from curation.conversation import Message
+
+        said = [Message("system", system)] if system else []
+        text = self.text([*said, Message("user", _MARK)], ask=True)
+        before, _, after = text.partition(_MARK)
+        ends = after.split()
+        if not before.strip() or not ends:
+            raise UserError(
+                "the chat template writes nothing around what a user says, so a model cannot play the user",
+                hint="give the text that comes before a user's words as `pre_query`",
+            )
+        return before, ends[0]
 
     def _render(
         self, messages: Sequence[Message], tools: str | None, *, ask: bool = False, marks: bool = False

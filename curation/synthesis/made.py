@@ -76,9 +76,9 @@ def short(error: UserError, have: int, want: int, what: str, setting: str = "") 
         what: The rows, for people: `instructions`.
         setting: The setting that a smaller number could be written into, to make do with what is there.
     """
-    less = f"; or make do with what is there: `{setting}: {have}`" if setting and have else ""
+    less = f"or make do with what is there: `{setting}: {have}`" if setting and have else ""
     more = f"{have:,} of {want:,} {what} are there, {want - have:,} are missing: {error.what}"
-    return type(error)(more, where=error.where, hint=f"{error.hint}{less}")
+    return type(error)(more, where=error.where, hint="; ".join(filter(None, (error.hint, less))))
 
 
 def counted(reasons: Sequence[Dropped | Unread]) -> str:

@@ -23,7 +23,7 @@ from curation.progress import SILENT, Progress
 from curation.synthesis.made import Dropped, Made, Unread, counted, short
 from curation.synthesis.rouge import Pool, ascii_words, unicode_words
 from curation.synthesis.tasks import Piece, Task, ask, parse
-from curation.synthesis.writers import Question, Writer, Written
+from curation.synthesis.writers import Question, Writer, Written, tried
 
 Wording = Literal["plain", "stanford"]
 
@@ -166,14 +166,10 @@ class SelfInstruct:
                     raise self._gives_up()
                 wave = range(self.questions, min(self.questions + self._wave(), plan.most))
                 questions = [self.question(n) for n in wave]
-                try:
-                    answers: Sequence[Written | None] = self.writer.write(questions, f"{self.writer.name} writes tasks")
-                except UserError as error:
-                    self._take(wave, self.writer.known(questions))
-                    if len(made.rows) < plan.want:
-                        raise self._short(error) from None
-                else:
-                    self._take(wave, answers)
+                answers, error = tried(self.writer, questions, f"{self.writer.name} writes tasks")
+                self._take(wave, answers)
+                if error and len(made.rows) < plan.want:
+                    raise self._short(error)
                 bar.advance(len(made.rows) - before)
         made.figures = {"questions": self.questions, "instructions": len(made.rows)}
         if lost := made.reasons().get("not_ascii"):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from curation.conversation import Message, digest, framed
+from curation.errors import UserError
 from curation.models.settings import DType, Sampling
 from curation.progress import SILENT, Progress
 
@@ -32,6 +33,8 @@ class Question:
     """Number of the draw: equal questions with other numbers get other answers."""
     stop: tuple[str, ...] = ()
     """Texts at which the answer ends; they are no part of it."""
+    greedy: bool = False
+    """The likeliest token each time, whatever the writer's temperature. All questions of a wave must agree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,8 @@ class EndpointWriter:
         from curation.chat import Request
 
         length, temperature, top_p, seed = self._how
+        if question.greedy:
+            temperature, top_p = 0.0, None
         return Request(
             question.messages, length, temperature, question.sample, top_p, question.text, question.stop, seed
         )
@@ -199,11 +204,13 @@ class LocalWriter:
                 asked.append(Request(key, tuple(ids), question.sample))
         journal = Journal(self._work / f"{self._digest}-{self._waves:05}.jsonl", asked, self._batch_size)
         self._waves += 1
+        greedy = {"temperature": 0.0, "top_p": 1.0, "top_k": 0}
+        how = self._how.model_copy(update=greedy) if questions and questions[0].greedy else self._how
         made = iter(
             generate(
                 self.loaded,
                 asked,
-                self._how,
+                how,
                 batch_size=journal.batch_size,
                 known=journal.known,
                 on_batch=journal.append,
@@ -246,3 +253,13 @@ def _stopped(text: str, finished: bool, stop: Sequence[str]) -> Written:
     """The answer up to the first of the texts that end it."""
     ends = [at for word in stop if (at := text.find(word)) >= 0]
     return Written(text[: min(ends)], True) if ends else Written(text, finished)
+
+
+def tried(
+    writer: Writer, questions: Sequence[Question], what: str
+) -> tuple[Sequence[Written | None], UserError | None]:
+    """The answers, or as many as are there when the writer cannot be asked any more, and what stopped it."""
+    try:
+        return writer.write(questions, what), None
+    except UserError as error:
+        return writer.known(questions), error
