@@ -7,6 +7,7 @@ from __future__ import annotations
 
 BUILTIN: dict[str, str] = {
     "balance": "curation.operators.balance:Balance",
+    "blocklist": "curation.operators.blocklist:Blocklist",
     "boilerplate": "curation.operators.boilerplate:Boilerplate",
     "brevity": "curation.operators.brevity:Brevity",
     "complexity": "curation.operators.complexity:Complexity",
@@ -30,6 +31,7 @@ BUILTIN: dict[str, str] = {
     "novelty": "curation.operators.novelty:Novelty",
     "perplexity": "curation.operators.perplexity:Perplexity",
     "quality": "curation.operators.quality:Quality",
+    "profanity": "curation.operators.profanity:Profanity",
     "random": "curation.operators.random:Random",
     "repetition": "curation.operators.repetition:Repetition",
     "reward_model": "curation.operators.reward_model:RewardScore",
@@ -48,4 +50,5 @@ BUILTIN: dict[str, str] = {
     "trim": "curation.operators.trim:Trim",
     "turns": "curation.operators.turns:Turns",
     "words": "curation.operators.words:Words",
+    "wrong_format": "curation.operators.wrong_format:WrongFormat",
 }

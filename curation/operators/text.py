@@ -40,7 +40,7 @@ def contents(of: Of = "chat") -> pl.Expr:
 
 
 def said(frame: pl.DataFrame, who: Who = "chat") -> pl.DataFrame:
-    """One message a line: `row` (index of its chat), `role` and `text`, in order.
+    """One message a line: `row` (index of its chat), `role`, `text` and `extra`, in order.
 
     Args:
         who: `chat` is all messages, `answers` those of the assistant, `last` the last one, whoever wrote it.
@@ -50,7 +50,8 @@ def said(frame: pl.DataFrame, who: Who = "chat") -> pl.DataFrame:
     chosen = pl.col("messages").list.tail(1) if who == "last" else pl.col("messages")
     flat = frame.select(chosen.alias("message")).with_row_index("row").explode("message", empty_as_null=False)
     message = pl.col("message").struct
-    lines = flat.select("row", message.field("role").alias("role"), message.field("content").alias("text"))
+    fields = (message.field("role"), message.field("content").alias("text"), message.field("extra"))
+    lines = flat.select("row", *fields)
     return lines.filter(pl.col("role") == "assistant") if who == "answers" else lines
 
 
