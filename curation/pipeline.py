@@ -29,7 +29,7 @@ from curation.conversation import AnyRow, canonical_json
 from curation.engines import ScoreCache
 from curation.errors import RecipeError, UserError, did_you_mean
 from curation.ledger import Ledger
-from curation.operator import Operator, Scorer, Selector
+from curation.operator import Filter, Operator, Scorer, Selector
 from curation.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -279,7 +279,7 @@ def _misfits(operator: Operator, row_kind: str) -> Iterator[tuple[str, str]]:
             yield f"{name} works on chats, and {row_kind} hold several", f"say which it means: {ways}"
         else:
             yield f"{name} works on {' and '.join(sorted(operator.rows))}, not on {row_kind}", "take it out"
-    elif "conversations" not in operator.rows:
+    elif "conversations" not in operator.rows or (isinstance(operator, Filter) and operator.reads()):
         yield f"{name} looks at the whole row and takes no `on`", f"remove `on: {operator.on}`"
     elif operator.on not in allowed:
         yield f"{name}: {row_kind} have no {operator.on!r}", f"here it may be {ways}"

@@ -19,33 +19,15 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from mixed_rows import ROWS
+from shown_operators import SHOWN, alone
 
 from curation import table
-from curation.artifact import pointers
 from curation.engines.local import Local
-from curation.engines.ray import asks_endpoints
 from curation.errors import UserError
 from curation.frame import to_frame
-from curation.operator import OPERATOR_FIELD, Filter, Mapper, Operator, Scorer
+from curation.operator import Filter, Mapper, Operator, Scorer
 from curation.pipeline import Curated, curate
-from curation.registry import OPERATORS, builtin_names, lookup
-from rlhf.recipe.document import Node, parse
-from rlhf.recipe.operators import example
-from rlhf.recipe.problem import Place
 
-
-def shown(name: str) -> list[Operator]:
-    """The operators of the page's example."""
-    node: Node = parse(example(name, lookup(OPERATORS, name)), Place())
-    return [OPERATOR_FIELD.parse(written) for written in node.plain()]
-
-
-def alone(operators: Sequence[Operator]) -> bool:
-    """Whether they need nothing but rows."""
-    return not any(getattr(o, "chunked", False) or asks_endpoints(o) or [*pointers(o)] for o in operators)
-
-
-SHOWN = {name: shown(name) for name in builtin_names(OPERATORS)}
 CASES = [
     (name, kind)
     for name, operators in SHOWN.items()
