@@ -27,11 +27,21 @@ class ExactDedup(Selector):
 
     rows: ClassVar[frozenset[str]] = frozenset({"conversations", "candidates", "preferences"})
     op: Literal["exact_dedup"] = "exact_dedup"
+    of: Literal["row", "opening", "record"] = "row"
+    """What makes rows equal: all that they say (`row`), of chats the first question with its answer (`opening`: one
+    chat that was shared twice, at two lengths), or the id that the record had in its file (`record`; rows without one
+    are compared whole). Pieces that a mapper cut from one chat share its record, so `record` belongs before it."""
     ignore_case: bool = False
     """Whether `Hello` and `hello` are equal."""
     against: Others = Field(default_factory=list)
     """Steps whose rows count as seen already: a row that is equal to one of theirs goes. Where `on` is set, it says
     what is compared there too."""
+
+    @property
+    def title(self) -> str:
+        means: list[str] = [self.on] if self.on else []
+        means += [self.of] if self.of != "row" else []
+        return f"{self.op}({', '.join(means)})" if means else self.op
 
     def keys(self, frame: pl.DataFrame) -> pl.DataFrame:
         import polars as pl
@@ -40,6 +50,8 @@ class ExactDedup(Selector):
         from curation.frame import netstring
         from curation.operators.text import squeezed_chat
 
+        if self.of == "opening" and "messages" in frame.columns:
+            frame = frame.with_columns(_opening().alias("messages"))
         columns = [c for c in ("messages", "prompt", "answers", "chosen", "rejected") if c in frame.columns]
         rest = [c for c in ("tools", "label", "verdict") if c in frame.columns]
         texts = frame.select(*(squeezed_chat(c).alias(c) for c in columns), *(pl.col(c).cast(pl.String) for c in rest))
@@ -47,6 +59,9 @@ class ExactDedup(Selector):
             texts = texts.with_columns(pl.col(columns).str.to_lowercase())
         said: Any = pl.col("said")
         framed = texts.select(pl.concat_str([netstring(pl.col(c)) for c in texts.columns]).alias("said"))
+        if self.of == "record" and "meta" in frame.columns:
+            own = frame["meta"].str.json_path_match("$.id")
+            framed = framed.select(pl.coalesce(pl.lit("record ") + pl.lit(own), "said").alias("said"))
         return framed.select(said.nchash.xxh3_64().alias("key"))
 
     def decide(self, table: pl.DataFrame) -> Decision:
@@ -84,3 +99,13 @@ class ExactDedup(Selector):
                 found.append(theirs.join(own, on="key", how="semi"))
         by_key = pl.concat(found).group_by("key").agg(pl.col("stays").min())
         return own.with_row_index("place").join(by_key, on="key", how="inner").select("place", "stays")
+
+
+def _opening() -> pl.Expr:
+    """The first message of a user and the first of the assistant; of chats without both, all of them."""
+    import polars as pl
+
+    role = pl.element().struct.field("role")
+    firsts = [pl.col("messages").list.eval(pl.element().filter(role == who).head(1)) for who in ("user", "assistant")]
+    both = pl.concat_list(firsts)
+    return pl.when(both.list.len() == 2).then(both).otherwise("messages")
