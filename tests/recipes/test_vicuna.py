@@ -9,6 +9,7 @@ import pytest
 from through import RECIPES, Through, chat, through
 
 from curation.conversation import Conversation, Message
+from rlhf.recipe.load import load
 
 LONG = "Water boils at a lower temperature on a mountain, because the air presses on it less. "
 ASKED = ("Why does water boil sooner on a mountain?", LONG)
@@ -41,16 +42,19 @@ RECORDS: list[Any] = [
         "conversations": [
             {"from": "human", "value": "What is"},
             {"from": "human", "value": "a fjord, in one sentence?"},
+            {"from": "gpt", "value": "A long narrow inlet of the sea between steep cliffs."},
         ]
     },
+    chat("unanswered", "Is anybody there, and does anybody answer this question?"),
     chat("nobody"),
 ]
-FEW = {"tokens", "split"}
+FEW = {"split_long", "tokens", "split"}
 """What needs a model, and what needs more rows than are made here."""
 EXPECTED = {
     ("ingest", "no_messages"): 1,
     ("exact_dedup", "duplicate"): 2,
     ("sharegpt_noise", "error_reply"): 1,
+    ("trim", "no_exchange"): 1,
     ("roles", "repeated_role"): 1,
     ("boilerplate", "vendor_name"): 1,
     ("length", "too_few_chars"): 1,
@@ -128,6 +132,45 @@ def test_what_the_page_wrote_is_cleaned(tmp_path: Path) -> None:
     assert "print('word')" in code.messages[1].content
 
 
+def test_a_chat_begins_with_a_question_and_ends_on_an_answer(tmp_path: Path) -> None:
+    made = chat(
+        "cut", *ASKED, "And in a pressure cooker?", "Later: the lid keeps the steam in, and it presses on the water."
+    )
+    turns = [
+        {"from": "gpt", "value": "as I said before."},
+        *made["conversations"],
+        {"from": "human", "value": "Thanks!"},
+    ]
+    found = through("vicuna", [made | {"conversations": turns}], tmp_path, without=FEW)
+    (row,) = found.of("cut")
+    assert [m.content for m in row.messages] == [turn["value"].strip() for turn in made["conversations"]]
+
+
+def test_splitting_loses_no_turn(micro: Path, tmp_path: Path) -> None:
+    """FastChat's own script loses the last pair where it does not fit behind the one before it."""
+    said = [
+        text
+        for i in range(9)
+        for text in (f"What is the {i}th step, please?", f"Step {i}: " + "lift and fold. " * (i % 4))
+    ]
+    place = next(i for i, o in enumerate(load("vicuna").steps["curated"].operators) if o.op == "split_long")
+    found = through(
+        "vicuna",
+        [chat("long", *said), chat("brief", "How do I open the box?", "Lift the lid with both hands, slowly.")],
+        tmp_path,
+        steps={"base": micro},
+        without={"split", "tokens", "language"},
+        settings={f"curated.operators.{place}.split_long.max_length": 120},
+    )
+    parts = sorted(found.of("long"), key=lambda row: said.index(row.messages[0].content))
+    assert len(parts) > 2
+    assert [m.content for part in parts for m in part.messages] == [text.strip() for text in said]
+    (whole,) = {part.parent for part in parts}
+    assert whole and found.of("brief")[0].parent is None
+    assert all([m.role for m in part.messages[:2]] == ["user", "assistant"] for part in parts)
+    assert found.reasons() == {}
+
+
 def test_a_hundredth_is_kept_back_and_the_same_rows_each_time(tmp_path: Path) -> None:
     made = [
         chat(f"c{i}", f"What is {i} times {i + 1}?", f"It is {i * (i + 1)}, as {i} groups of {i + 1} show.")
@@ -136,7 +179,7 @@ def test_a_hundredth_is_kept_back_and_the_same_rows_each_time(tmp_path: Path) ->
     splits = []
     for name, records in (("a", made), ("b", made[::-1])):
         (tmp_path / name).mkdir()
-        kept = through("vicuna", records, tmp_path / name, without={"tokens", "near_dedup"}).kept
+        kept = through("vicuna", records, tmp_path / name, without={"split_long", "tokens", "near_dedup"}).kept
         splits.append({row.meta["id"] for row in kept if row.split == "test"})
     assert splits[0] == splits[1]
     assert 2 <= len(splits[0]) <= 25
@@ -189,7 +232,6 @@ def written(micro: Path) -> Any:
 
 def test_who_it_is_is_said_in_several_languages_and_learned_with_the_rest() -> None:
     from curation.sources.intake import read_rows
-    from rlhf.recipe.load import load
 
     recipe = load("vicuna")
     rows, reading = read_rows(RECIPES / "data" / "identity_chats.jsonl", "sharegpt")
