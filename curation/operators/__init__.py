@@ -17,6 +17,7 @@ BUILTIN: dict[str, str] = {
     "exact_dedup": "curation.operators.exact_dedup:ExactDedup",
     "first_sentence": "curation.operators.first_sentence:FirstSentence",
     "html_to_markdown": "curation.operators.html_to_markdown:HtmlToMarkdown",
+    "homogeneity": "curation.operators.homogeneity:Homogeneity",
     "identical_pair": "curation.operators.identical_pair:IdenticalPair",
     "ifd": "curation.operators.ifd:Ifd",
     "keep": "curation.operators.keep:Keep",

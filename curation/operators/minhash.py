@@ -153,14 +153,17 @@ def _packed(bins: Any) -> Sketch:
 
 
 def likeness(some: Sketch, others: Sketch) -> Any:
-    """The Jaccard similarity of each pair of sets, as their sketches tell it (below 0 by chance, at most 1)."""
+    """The Jaccard similarity of each pair of sets, as their sketches tell it (below 0 by chance, at most 1).
+
+    Parts of sketches will do, the same words of each: with less of them the error grows.
+    """
     import numpy as np
 
     differ = some ^ others
     differ |= differ >> np.uint64(1)
     differ |= differ >> np.uint64(2)
     differ &= np.uint64(0x1111111111111111)
-    equal = 1 - np.bitwise_count(differ).sum(axis=-1, dtype=np.int64) / BINS
+    equal = 1 - np.bitwise_count(differ).sum(axis=-1, dtype=np.int64) / (16 * differ.shape[-1])
     return (equal - 1 / 16) / (15 / 16)
 
 

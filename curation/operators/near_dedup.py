@@ -67,7 +67,7 @@ class NearDedup(Selector):
 
         names, pieces = self._others()
         own = len(table)
-        sets = Sketches([*(_array(chunk) for chunk in table["sketch"].get_chunks()), *pieces])
+        sets = Sketches([*(array(chunk) for chunk in table["sketch"].get_chunks()), *pieces])
         ones, place = stand_ins(sets)
         other = np.zeros(len(ones), dtype=bool)
         other[place[own:][place[own:] >= 0]] = True
@@ -165,7 +165,7 @@ def _beside(parts: list[Any], rows: int) -> Any:
     return np.concatenate([numbers for numbers, _ in parts])[order], np.concatenate([[0], np.cumsum(counts)])
 
 
-def _array(chunk: pl.Series) -> Any:
+def array(chunk: pl.Series) -> Any:
     """A piece of the column of sketches, where it lies."""
     from curation.operators.minhash import WORDS
 
