@@ -25,6 +25,7 @@ BUILTIN: dict[str, str] = {
     "language_score": "curation.operators.language_score:LanguageScore",
     "length": "curation.operators.length:Length",
     "length_gap": "curation.operators.length_gap:LengthGap",
+    "license": "curation.operators.license:License",
     "llm_judge": "curation.operators.llm_judge:LlmJudge",
     "margin": "curation.operators.margin:Margin",
     "near_dedup": "curation.operators.near_dedup:NearDedup",

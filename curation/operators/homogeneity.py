@@ -3,7 +3,7 @@
 GPT4All left out all of P3 after a look at a map of its data: each row was fine, the lot taught one thing. Here the look
 is a number. Of each source a sample is drawn, and each of its rows is compared with all others of the sample: how much
 it shares with the nearest, as the Jaccard similarity of their pairs of neighbouring words. The mean of that is low for
-what people wrote (0.02 to 0.11 in ten public sets), 0.33 for chats around a few hundred tools, and above 0.55 for
+what people wrote (0.02 to 0.11 in seven public sets), 0.33 for chats around a few hundred tools, and above 0.55 for
 templates, whose rows all have a twin nearby. A plain mean over pairs would miss a source of a hundred
 templates: most pairs there have nothing in common.
 """

@@ -33,6 +33,7 @@ EXAMPLES: dict[str, str] = {
     "language_score": '- language_score: {languages: [vi]}\n- keep: "language_score >= 0.8"',
     "length": "- length: {min_words: 4, max_chars: 4000}",
     "length_gap": "- length_gap: {max_ratio: 3}",
+    "license": "- license: {allow: [apache-2.0, mit, cc-by-4.0]}",
     "llm_judge": '- llm_judge: {endpoint_model: gpt-4.1-mini, as: points}\n- keep: "points >= 7"',
     "margin": "- margin: {by: rating, min: 1}",
     "novelty": '- novelty: {against: older}\n- keep: "novelty > 0.2"',
