@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from curation.engines.local import Input, Outcome
 
-__all__ = ["Curated", "Engine", "Kept", "Misuse", "ScoreCache", "check_operators", "curate", "scores_made"]
+__all__ = ["Curated", "Engine", "Kept", "Misuse", "ScoreCache", "advice", "check_operators", "curate", "scores_made"]
 
 FORMAT = 1
 """Raised when a work folder left by older code must not be used."""
@@ -261,6 +261,25 @@ def check_operators(
                 found.append(Misuse(i, what, "give one of them another name: `as: NAME`"))
             made[name] = i
     return found
+
+
+def advice(operators: Sequence[Operator]) -> list[str]:
+    """What is allowed and probably not meant, as far as the settings tell. Imports no Polars."""
+    from curation.operators.detection import UNSPACED
+    from curation.operators.language import Language
+    from curation.operators.length import Length
+    from curation.operators.words import Words
+
+    kept = {code for operator in operators if isinstance(operator, Language) for code in operator.keep}
+    unspaced = sorted(kept & UNSPACED)
+    bounds = [o for o in operators if isinstance(o, Length) and (o.min_words or o.max_words)]
+    counting = dict.fromkeys(o.title for o in (*(o for o in operators if isinstance(o, Words)), *bounds))
+    return [
+        f"{title} counts words, and `language` keeps {', '.join(unspaced)}, written without spaces: there each letter "
+        "counts as a word, and a bound made for English is a few times too low; count `tokens`, or bound characters "
+        "for these languages apart"
+        for title in (counting if unspaced else ())
+    ]
 
 
 def scores_made(operators: Sequence[Operator]) -> set[str]:

@@ -37,6 +37,9 @@ LANGUAGES = frozenset(
 CHINESE = frozenset({"yue", "wuu"})
 """Written with the letters of `zh`, and counted as that."""
 
+UNSPACED = frozenset({"zh", "ja", "th", "lo", "km", "my", "bo"})
+"""Languages that put no spaces between words."""
+
 SAMPLE = 512
 """Characters of a chat that are looked at, at most."""
 _MESSAGES = 12

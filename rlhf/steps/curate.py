@@ -16,7 +16,7 @@ from curation.artifact import Kind, Ref, Rows
 from curation.errors import UserError
 from curation.ledger import Ledger
 from curation.operator import OPERATOR_FIELD, Operator
-from curation.pipeline import check_operators, scores_made
+from curation.pipeline import advice, check_operators, scores_made
 from rlhf.recipe.profile import Profile
 from rlhf.recipe.step import ONE_OR_MORE, Done, Misfit, Room, Step
 
@@ -47,6 +47,9 @@ class Curate(Step):
     def scores(self, steps: Mapping[str, Step]) -> set[str] | None:
         given = self._given(steps)
         return None if given is None else given | scores_made(self.operators)
+
+    def advice(self) -> list[str]:
+        return advice(self.operators)
 
     def _given(self, steps: Mapping[str, Step]) -> set[str] | None:
         """Names of the scores that the data have; None where that is not known."""

@@ -16,7 +16,7 @@ from curation.conversation import Conversation, Message, Preference, Source
 from curation.errors import RecipeError, UserError
 from curation.frame import to_frame
 from curation.operator import OPERATOR_FIELD, Operator
-from curation.pipeline import check_operators, curate, scores_made
+from curation.pipeline import advice, check_operators, curate, scores_made
 
 
 def chat(text: str, **shared: Any) -> Conversation:
@@ -47,6 +47,23 @@ def test_scores_that_only_one_of_the_data_sets_has_are_missing_in_the_other(tmp_
     curated = curate([(tmp_path / "a", None), (tmp_path / "b", None)], operators({"keep": "quality > 0"}))
     assert [r.reply for r in curated.kept.rows()] == ["a"]
     assert curated.ledger.dropped() == {"keep(quality > 0): no_quality": 1}
+
+
+@pytest.mark.parametrize(
+    ("written", "warned"),
+    [
+        (["words", {"language": {"keep": ["en", "zh", "th"]}}], ["words"]),
+        ([{"language": {"keep": ["ja"]}}, {"length": {"min_words": 4}}, "words"], ["words", "length"]),
+        ([{"language": {"keep": ["zh"]}}, {"length": {"min_chars": 4}}], []),
+        ([{"language": {"keep": ["en", "ko", "vi"]}}, "words"], []),  # spaces stand between their words
+        ([{"language": {"drop": ["zh"]}}, "words"], []),
+        (["words", {"length": {"max_words": 9}}], []),
+    ],
+)
+def test_counting_words_where_none_are_set_apart_is_warned_of(written: list[Any], warned: list[str]) -> None:
+    found = advice(operators(*written))
+    assert [text.split()[0] for text in found] == warned
+    assert all("without spaces" in text for text in found)
 
 
 def test_what_cannot_be_curated_is_said(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from curation.conversation import Conversation, Message, Preference, Source
 from curation.errors import RecipeError, UserError
 from curation.frame import to_frame
 from rlhf.recipe.caches import Scores
+from rlhf.recipe.check import check
 from rlhf.recipe.identity import step_key
 from rlhf.recipe.load import load
 from rlhf.recipe.manifest import Manifest
@@ -272,6 +273,13 @@ def test_a_recipe_that_cannot_work_is_refused_with_the_place(
         load(recipe(tmp_path, data, operators))
     assert said in str(caught.value)
     assert "t.yaml:7" in str(caught.value)
+
+
+def test_word_counts_of_chinese_are_warned_of_at_their_step(tmp_path: Path) -> None:
+    path = recipe(tmp_path, "chats", "[{language: {keep: [zh]}}, {length: {min_words: 9}}]")
+    found = [w for w in check(path).warnings if w.path == "steps.it"]
+    assert [w.place.line for w in found] == [7]
+    assert "length counts words" in found[0].what
 
 
 def test_scores_and_kinds_are_followed_through_the_recipe(tmp_path: Path) -> None:
