@@ -27,6 +27,7 @@ VERBS = {
     "show": "show what a recipe has made: rows, figures, places",
     "curate": "curate files without a recipe: a preset's operators, and a data set folder comes out",
     "inspect": "look at a file of rows as a model would be trained on it",
+    "label": "let people answer in the Argilla UI: start its server, add users, look how far they are",
     "chat": "talk to a model that a recipe made",
     "recipes": "list, show or copy the recipes that come with this package",
     "report": "write the page of a recipe's last run again",

@@ -1,0 +1,29 @@
+"""`uvicorn inside.app:app`: Argilla's own application, with our search engine and without a Redis server.
+
+Plain labeling needs no queue; what Argilla wants one for (webhooks, changing how many answers a record needs) is worked
+on by a thread of this process, or by a worker of its own where a Redis is named (ARGILLA_REDIS_URL).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+os.environ.setdefault("ARGILLA_SEARCH_ENGINE", "embedded")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+if not os.environ.get("ARGILLA_REDIS_URL"):
+    from . import queue
+
+    queue.replace_redis()
+
+import argilla_server
+
+from .engine import database, texts
+from .texts import catch_up
+
+catch_up(texts(), database())
+if not os.environ.get("ARGILLA_REDIS_URL"):
+    queue.start()
+
+app: Any = argilla_server.app
