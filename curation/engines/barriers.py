@@ -8,6 +8,7 @@ sorted by (length, id): neither the batches nor what a cache already knew can ch
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -22,7 +23,8 @@ from curation.table import mapped, spill_frame
 from curation.views import view
 
 CHUNKS_AT_ONCE = 16
-"""Chunks whose text is in memory together; scores are on the disk after each such group."""
+"""Chunks whose text is in memory together; scores are on the disk after each such group, in the cache after each
+chunk."""
 
 
 def table_of(frame: pl.DataFrame, barrier: Operator) -> pl.DataFrame:
@@ -91,11 +93,8 @@ def score_chunks(
             if path.exists():
                 bar.advance(len(group))
             else:
-                scores = _group(scorer, group, known, rows, score, bar)
-                if cache:
-                    new = zip(scores["id"], scores["score"], strict=True)
-                    cache.put(key, {i: s for i, s in new if i not in known})
-                _spill_whole(scores, path)
+                keep = partial(cache.put, key) if cache else None
+                _spill_whole(_group(scorer, group, known, rows, score, bar, keep), path)
             made.append(mapped(path))
     column = SCORES + scorer.column
     scores = pl.concat(made) if made else pl.DataFrame(schema={"id": pl.String, "score": pl.Float64})
@@ -111,8 +110,9 @@ def _group(
     rows: Callable[[pl.Series], pl.DataFrame],
     score: Callable[[Scorer, Sequence[pl.DataFrame]], Iterable[pl.Series]],
     bar: Bar,
+    keep: Callable[[dict[str, float]], None] | None,
 ) -> pl.DataFrame:
-    """`id` and `score` of some chunks, each of which is scored whole or not at all."""
+    """`id` and `score` of some chunks, each of which is scored whole or not at all, and kept as soon as it is."""
     chunks = list(_texts(scorer, group, known, rows))
     texts = [chats for _, chats in chunks if chats is not None]
     made = iter(score(scorer, texts))
@@ -124,6 +124,8 @@ def _group(
         else:
             scores = check_scores(scorer, next(made), chats)
             values.append(pl.select(pl.coalesce(cached, scores).alias("score")).to_series())
+            if keep:
+                keep({i: s for i, s in zip(chunk["id"], scores, strict=True) if i not in known})
         bar.advance(len(chunk))
     return pl.DataFrame({"id": group["id"], "score": pl.concat(values)})
 

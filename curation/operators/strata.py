@@ -1,5 +1,5 @@
-"""Kinds of rows, for operators that keep them in proportion or in bounds: by source, licence, label, what `meta` says,
-or by the bin that a score falls into.
+"""Kinds of rows, for operators that keep them in proportion or in bounds: by source, licence, label, language, what
+`meta` says, or by the bin that a score falls into.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from curation.settings import Settings
 if TYPE_CHECKING:
     import polars as pl
 
-COLUMNS = ("source", "file", "license", "label", "split")
-"""What of a row's own columns may be named."""
+COLUMNS = ("source", "file", "license", "label", "split", "language")
+"""What of a row may be named."""
+LETTERS = 20
+"""Texts with fewer letters are of no language that could be told; as the filter `language` has it."""
 META = "meta."
 
 
@@ -26,8 +28,8 @@ class Stratified(Settings):
 
     by: Annotated[list[str], BeforeValidator(listed), Field(min_length=1)]
     """What makes rows of one kind, one thing or a list: `source` (name of the data set), `file`, `license`, `label`,
-    `split`, `meta.KEY` (`meta.language`, say), or the name of a score that `bins` cuts. Rows that lack it are a kind of
-    their own."""
+    `split`, `language` (the likeliest of 176, of a pair that of its prompt), `meta.KEY` (`meta.topic`, say), or the
+    name of a score that `bins` cuts. Rows that lack it, or whose language cannot be told, are a kind of their own."""
     bins: dict[str, list[float]] = Field(default_factory=dict)
     """Score -> where it is cut, in rising order: `{words: [16, 64]}` makes three bins, below 16, from 16 to below 64,
     and from 64 on."""
@@ -56,6 +58,8 @@ def kinds(frame: pl.DataFrame, settings: Stratified) -> pl.Series:
     """The name of each row's kind, such as `source=dolly, words=16..64`."""
     import polars as pl
 
+    if "language" in settings.by:
+        frame = frame.with_columns(_languages(frame))
     parts = [
         pl.concat_str(pl.lit(f"{name}="), _named(frame, name, settings.bins.get(name)).fill_null("none"))
         for name in settings.by
@@ -77,6 +81,14 @@ def _named(frame: pl.DataFrame, name: str, edges: Sequence[float] | None) -> pl.
     if name.startswith(META):
         return pl.col("meta").str.json_path_match(f"$[{_quoted(name.removeprefix(META))}]")
     return pl.col(name).cast(pl.String) if name in frame.columns else pl.lit(None, dtype=pl.String)
+
+
+def _languages(frame: pl.DataFrame) -> pl.Series:
+    from curation.operators.detection import detect, prose
+    from curation.views import view
+
+    chats = frame if "messages" in frame.columns else view(frame, "prompt")
+    return detect(prose(chats), LETTERS)["languages"].list.first().alias("language")
 
 
 def _quoted(key: str) -> str:

@@ -44,7 +44,7 @@ EXAMPLES: dict[str, str] = {
     "scores_to_labels": "- words\n- scores_to_labels: {by: words, good: 40, bad: 5}",
     "select": "- ifd: {policy: base}\n- select: {budget: 1000, by: ifd, max_similarity: 0.9}",
     "split": "- split: {test: 0.1, by: prompt}",
-    "stratified": "- stratified: {n: 1000, by: [source, meta.language]}",
+    "stratified": "- stratified: {n: 1000, by: [source, language]}",
     "tokens": '- tokens: {policy: base}\n- keep: "tokens <= 2048"',
     "split_long": "- split_long: {policy: base, max_length: 2048}",
     "system_prompt": "- system_prompt: {text: You answer briefly and say so when you do not know.}",

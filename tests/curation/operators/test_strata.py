@@ -106,6 +106,35 @@ def test_kinds_are_made_of_columns_meta_and_bins_of_scores() -> None:
     assert kinds(by=["source", "s"], bins={"s": [16, 64]}) == {"source=a, s=16..64", "source=a, s=none"}
 
 
+def said(text: str, n: int) -> Conversation:
+    return Conversation(
+        messages=(Message("user", text), Message("assistant", text)), source=Source(digest="d", index=n)
+    )
+
+
+def test_languages_are_balanced_and_what_cannot_be_told_is_a_kind_of_its_own() -> None:
+    texts = [
+        "How do I bake bread with yeast and salt?",
+        "Which planet is the largest one of them all?",
+        "What is the fastest way to clean a window?",
+        "Làm sao để nướng bánh mì với men và muối?",
+        "Hành tinh nào lớn nhất trong hệ mặt trời?",
+        "面包怎么用酵母和盐来烤？请告诉我。",
+        "x = 1",
+        "y = 2",
+    ]
+    rows = [said(text, n) for n, text in enumerate(texts)]
+    made = curate(rows, [Balance(by=["language"], max=1)])
+    gone = sorted(made.dropped.frame()["evidence"])
+    assert gone == ["language=en", "language=en", "language=none", "language=vi"]
+    pairs = [
+        Preference(prompt=(Message("user", text),), chosen=(), rejected=(), source=Source(digest="d", index=n))
+        for n, text in enumerate(texts)
+    ]
+    made = curate(pairs, [Balance(by=["language"], max=1)])
+    assert sorted(made.dropped.frame()["evidence"]) == gone
+
+
 def test_pairs_are_balanced_too() -> None:
     rows = [
         Preference(
