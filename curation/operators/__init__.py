@@ -49,6 +49,7 @@ BUILTIN: dict[str, str] = {
     "tied": "curation.operators.tied:Tied",
     "tokens": "curation.operators.tokens:Tokens",
     "top": "curation.operators.top:Top",
+    "toxicity": "curation.operators.toxicity:Toxicity",
     "trim": "curation.operators.trim:Trim",
     "turns": "curation.operators.turns:Turns",
     "words": "curation.operators.words:Words",

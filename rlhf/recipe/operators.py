@@ -49,6 +49,7 @@ EXAMPLES: dict[str, str] = {
     "split_long": "- split_long: {policy: base, max_length: 2048}",
     "system_prompt": "- system_prompt: {text: You answer briefly and say so when you do not know.}",
     "top": "- words\n- top: {n: 1000, by: words}",
+    "toxicity": '- toxicity\n- keep: "toxicity < 0.5"',
     "turns": "- turns: {min: 2, max: 12}",
 }
 """Operator -> how it stands in a recipe's `operators`; one that is not here is shown by its bare name."""
