@@ -33,6 +33,7 @@ BUILTIN: dict[str, str] = {
     "novelty": "curation.operators.novelty:Novelty",
     "perplexity": "curation.operators.perplexity:Perplexity",
     "quality": "curation.operators.quality:Quality",
+    "pii": "curation.operators.pii:Pii",
     "profanity": "curation.operators.profanity:Profanity",
     "random": "curation.operators.random:Random",
     "repetition": "curation.operators.repetition:Repetition",
