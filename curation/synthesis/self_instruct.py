@@ -32,6 +32,8 @@ BLOCKED = (
     *("go to", "video", "audio", "music", "flowchart", "diagram"),
 )
 """What a model of text cannot do anything with: Alpaca's 18 words."""
+_WAVES = 4
+"""So many times what a writer does at once is asked together, so that a slow answer holds up few others."""
 OPENING = "¿¡"
 """Marks that a sentence may begin with."""
 
@@ -193,7 +195,7 @@ class SelfInstruct:
         """Questions to ask together: about as many as will be needed, as far as the last answers tell."""
         kept = len(self.made.rows)
         each = kept / self.questions if kept else self.plan.length - self.plan.shown
-        return max(1, min(self.writer.at_once, -int(-(self.plan.want - kept) // max(each, 0.1))))
+        return max(1, min(_WAVES * self.writer.at_once, -int(-(self.plan.want - kept) // max(each, 0.1))))
 
     def _take(self, wave: Sequence[int], answers: Sequence[Written | None]) -> None:
         """Reads the answers in order, up to the first that is missing or until there is enough."""

@@ -113,13 +113,15 @@ class EndpointWriter:
         from curation.chat import client
 
         asked = [self._request(question) for question in questions]
-        return [_written(reply) for reply in client(self.name).ask(asked, what, may_refuse=True)]
+        replies = client(self.name).ask(asked, what, may_refuse=True)
+        return [_written(reply, question) for reply, question in zip(replies, questions, strict=True)]
 
     def known(self, questions: Sequence[Question]) -> list[Written | None]:
         from curation.chat import client
 
         found = client(self.name).known([self._request(question) for question in questions])
-        return [None if reply is None else _written(reply) for reply in found]
+        pairs = zip(found, questions, strict=True)
+        return [None if reply is None else _written(reply, question) for reply, question in pairs]
 
     def close(self) -> None:
         pass
@@ -135,9 +137,10 @@ class EndpointWriter:
         )
 
 
-def _written(reply: chat.Reply) -> Written:
-    refused = "not_taken" if reply.refused else "withheld" if reply.withheld else ""
-    return Written(reply.text, reply.finished, refused)
+def _written(reply: chat.Reply, question: Question) -> Written:
+    if reply.refused or reply.withheld:
+        return Written(reply.text, False, "not_taken" if reply.refused else "withheld")
+    return _stopped(reply.text, reply.finished, question.stop)  # some servers leave the text that ended it in
 
 
 class LocalWriter:
