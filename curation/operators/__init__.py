@@ -14,6 +14,7 @@ BUILTIN: dict[str, str] = {
     "contradictory_pairs": "curation.operators.contradictory_pairs:ContradictoryPairs",
     "decontaminate": "curation.operators.decontaminate:Decontaminate",
     "embedding_distance": "curation.operators.embedding_distance:EmbeddingDistance",
+    "evol_score": "curation.operators.evol_score:EvolScore",
     "exact_dedup": "curation.operators.exact_dedup:ExactDedup",
     "first_sentence": "curation.operators.first_sentence:FirstSentence",
     "html_to_markdown": "curation.operators.html_to_markdown:HtmlToMarkdown",

@@ -2,9 +2,9 @@
 
 The rule is DEITA's (Liu et al., arXiv 2312.15685): the score of a turn is the mean of the six numbers, weighed by the
 probabilities that the model gives their tokens as the first of its answer, among themselves. Nothing is written, so a
-turn costs one reading. Of a chat with several turns the scores are added up, as in the paper. (The paper multiplies
-complexity and quality within a turn before it adds; `select: {by: complexity * quality}` is the same for chats of one
-turn.)
+turn costs one reading. Of a chat with several turns the scores are added up. The paper multiplies complexity and
+quality within each turn before it adds; `evol_score` does that, and `select: {by: complexity * quality}` comes to the
+same for chats of one turn.
 """
 
 from __future__ import annotations
@@ -52,18 +52,22 @@ class Rated(ByPolicy):
         return open_policy(self.policy or self.model_name_or_path, self.dtype, chats=self.chat)
 
     def score(self, conversations: list[Conversation]) -> list[float]:
+        turns = self.numbers(conversations)
+        return [sum(numbers) / (len(numbers) if self.turns == "mean" else 1) for numbers in turns]
+
+    def numbers(self, conversations: list[Conversation]) -> list[list[float]]:
+        """The number of each turn that counts, of each conversation."""
         from curation.models.expecting import expected_numbers
 
         loaded, asked = self._model(), self._asked()
-        rows: list[list[int]] = []
-        counts: list[int] = []
-        for conversation in conversations:
-            turns = self._turns(conversation)
-            rows += [self._ids(loaded, asked, conversation, *turn) for turn in turns]
-            counts.append(len(turns))
+        turns = [self._turns(conversation) for conversation in conversations]
+        rows = [
+            self._ids(loaded, asked, conversation, *turn)
+            for conversation, some in zip(conversations, turns, strict=True)
+            for turn in some
+        ]
         numbers = iter(expected_numbers(loaded, rows, POINTS))
-        sums = [sum(next(numbers) for _ in range(count)) for count in counts]
-        return [s / n if self.turns == "mean" else s for s, n in zip(sums, counts, strict=True)]
+        return [[next(numbers) for _ in some] for some in turns]
 
     def _turns(self, conversation: Conversation) -> list[tuple[str, str]]:
         """(what the user said, the answer) of each turn that counts."""

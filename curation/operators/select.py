@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Select(Embeds, Selector):
     """Keeps the best rows that differ from one another. Reasons: `similar`, `over_budget`, `no_score`.
 
-    A row that is too similar to a better one is named it, with the similarity.
+    Beside a row that is too similar stands the better one that it is similar to, and how similar.
     """
 
     op: Literal["select"] = "select"

@@ -27,6 +27,10 @@ EXAMPLES: dict[str, str] = {
     "complexity": "- complexity: {policy: rater}\n- top: {n: 1000, by: complexity}",
     "decontaminate": "- decontaminate: {benchmarks: [mt_bench.jsonl, gsm8k.jsonl]}",
     "embedding_distance": '- embedding_distance: {text: "questions of patients"}\n- keep: "embedding_distance < 0.5"',
+    "evol_score": (
+        "- evol_score: {complexity: {policy: rater}, quality: {policy: rater}}\n"
+        "- select: {budget: 6000, by: evol_score}"
+    ),
     "ifd": '- ifd: {policy: base}\n- keep: "ifd < 1"',
     "keep": '- words\n- keep: "words >= 16 and words < 2000"',
     "language": "- language: {keep: [en, vi]}",

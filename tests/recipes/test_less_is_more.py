@@ -22,7 +22,7 @@ def rated(count: int) -> list[Conversation]:
         thing = things[i % len(things)]
         question = f"Explain {thing} to a class of {20 + i} children, please."
         answer = f"With {thing} it begins small, and step {i % 4} is the one that people forget ({i})."
-        scores = {"complexity": 1 + (i * 7 % 50) / 10, "quality": 1 + (i * 13 % 50) / 10}
+        scores = {"evol_score": (1 + (i * 7 % 50) / 10) * (1 + (i * 13 % 50) / 10)}
         messages = (Message("user", question), Message("assistant", answer))
         rows.append(Conversation(messages=messages, scores=scores, source=Source(digest="d", index=i), split="train"))
     return rows
@@ -35,7 +35,7 @@ def chosen_by_hand(rows: list[Conversation], budget: int, limit: float) -> set[s
 
     vectors = selector.keys(to_frame(rows, Conversation))["vector"]
     unit = {row.id: np.array(v, dtype=np.float64) / np.linalg.norm(v) for row, v in zip(rows, vectors, strict=True)}
-    order = sorted(rows, key=lambda row: (-row.scores["complexity"] * row.scores["quality"], row.id))
+    order = sorted(rows, key=lambda row: (-row.scores["evol_score"], row.id))
     taken: list[str] = []
     for row in order:
         if len(taken) < budget and all(unit[row.id] @ unit[other] <= limit for other in taken):
@@ -57,7 +57,7 @@ def test_what_is_chosen_is_deitas_rule() -> None:
 
 def test_the_rule_is_the_papers() -> None:
     (select,) = operators("chosen")
-    assert (select.by, select.max_similarity, select.budget) == ("complexity * quality", 0.9, 6000)  # type: ignore[attr-defined]
+    assert (select.by, select.max_similarity, select.budget) == ("evol_score", 0.9, 6000)  # type: ignore[attr-defined]
 
 
 def test_what_it_is_compared_with_is_drawn_by_lot_and_as_large() -> None:
@@ -81,7 +81,7 @@ def test_both_are_trained_for_as_many_tokens_and_tested_on_rows_of_neither(name:
 
 def test_a_row_that_lacks_a_rating_is_not_chosen() -> None:
     rows = rated(6)
-    rows[0] = rows[0].with_(scores={"complexity": 6.0})
+    rows[0] = rows[0].with_(scores={})
     curated = curate(rows, operators("chosen", max_similarity=None))
     assert [r.id for r in curated.dropped.rows()] == [rows[0].id]
     assert curated.ledger.dropped() == {"select: no_score": 1}
@@ -90,4 +90,4 @@ def test_a_row_that_lacks_a_rating_is_not_chosen() -> None:
 def test_the_recipe_rates_before_it_chooses_and_looks_at_the_test_rows_last(tmp_path: Path) -> None:
     rated_step: Any = load("less-is-more").steps["rated"]
     names = [operator.op for operator in rated_step.operators]
-    assert names.index("keep") < names.index("complexity") < names.index("split") == len(names) - 1
+    assert names.index("keep") < names.index("evol_score") < names.index("split") == len(names) - 1

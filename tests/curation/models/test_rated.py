@@ -9,12 +9,13 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from curation.artifact import InputFile, Policy, Ref
+from curation.artifact import InputFile, Policy, Ref, pointers
 from curation.conversation import Conversation, Message
 from curation.errors import UserError
 from curation.models import load_policy
 from curation.models.expecting import expected_numbers, next_words, within, word_tokens
 from curation.operators.complexity import Complexity
+from curation.operators.evol_score import EvolScore
 from curation.operators.quality import Quality
 from curation.operators.rated import filled
 
@@ -89,6 +90,29 @@ def test_quality_shows_the_answer_and_a_text_is_no_place_of_the_template(
     assert filled("{instruction}|{answer}|{instruction}", "{answer}", "{instruction}") == (
         "{answer}|{instruction}|{answer}"
     )
+
+
+def test_the_evol_score_multiplies_within_a_turn_and_adds_up(policy: Ref[Any], tmp_path: Path) -> None:
+    plain = file(tmp_path, "Q: {instruction}\nA: {answer}\nScore: ")
+    complexity, quality = Complexity(policy=policy), Quality(policy=policy, template=plain, chat=False)
+    wanted = []
+    for c in CHATS:
+        turns = [c.with_(messages=c.messages[i : i + 2]) for i in range(0, len(c.messages), 2)]
+        wanted.append(sum(complexity.score([turn])[0] * quality.score([turn])[0] for turn in turns))
+    found = EvolScore(complexity=complexity, quality=quality).score(CHATS)
+    assert found == pytest.approx(wanted, abs=1e-3)
+    assert found[0] == pytest.approx(complexity.score(CHATS)[0] * quality.score(CHATS)[0], abs=1e-3)
+    assert found[2] < 0.9 * complexity.score(CHATS)[2] * quality.score(CHATS)[2]
+
+
+def test_what_an_evol_score_is_made_of_is_written_like_the_scorers_themselves() -> None:
+    made = EvolScore.model_validate({"complexity": {"policy": "a"}, "quality": {"policy": "b", "chat": False}})
+    assert [str(p) for _, p, _ in pointers(made)] == ["a", "b"] and made.quality.chat is False
+    for settings in ({"complexity": {"policy": "a"}}, {"complexity": {}, "quality": {"policy": "b"}}):
+        with pytest.raises(ValueError, match=r"Field required|one of them"):
+            EvolScore.model_validate(settings)
+    with pytest.raises(ValueError, match="of each turn"):
+        EvolScore.model_validate({"complexity": {"policy": "a", "turns": "last"}, "quality": {"policy": "b"}})
 
 
 def test_a_model_without_a_chat_template_reads_plain_text(micro_copy: Path, tmp_path: Path) -> None:
