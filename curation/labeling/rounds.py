@@ -48,6 +48,8 @@ class Round:
     answered: int
     """Answers that count towards what is wanted."""
     wanted: int
+    pending: list[str] = field(default_factory=list)
+    """Items that lack answers."""
     problems: list[str] = field(default_factory=list)
     """What in the forms cannot be understood. Nothing is decided while there are any."""
     stranded: int = 0
@@ -73,20 +75,25 @@ def look(asked: Asked, folder: Path, log: Log, terms: Terms, *, format: Literal[
     reading = file.read(folder, file.by_code(log.read(ITEMS)))
     log.append(new_lines(reading.given, log.read(QUESTION)))
     lines = log.read(QUESTION)
+    now = counted(asked, lines, terms)
+    now.problems = reading.problems
+    if now.answered < now.wanted:
+        now.forms = _hand_out(asked, now.pending, folder, log, lines, terms, reading.where, format)
+    return now
+
+
+def counted(asked: Asked, lines: Sequence[Mapping[str, Any]], terms: Terms) -> Round:
+    """Where the asking stands by what the log holds, wherever it was said."""
     everything = standing(lines, terms.guidelines)
     said = {item: everything[item] for item in asked.items if item in everything}
     enough = terms.min_submitted
-    now = Round(
+    return Round(
         said=said,
         answered=sum(min(len(people), enough) for people in said.values()),
         wanted=terms.wanted(len(asked.items)),
-        problems=reading.problems,
+        pending=[item for item in asked.items if len(said.get(item, {})) < enough],
         stranded=sum(line["item"] in asked.items and line["guidelines"] != terms.guidelines for line in lines),
     )
-    if now.answered < now.wanted:
-        pending = [item for item in asked.items if len(said.get(item, {})) < enough]
-        now.forms = _hand_out(asked, pending, folder, log, lines, terms, reading.where, format)
-    return now
 
 
 def _hand_out(

@@ -126,13 +126,23 @@ class Compare(Step):
         asked = Asked.about(rows)
         folder = room.labeling / room.name
         terms = Terms(self.guidelines.digest if self.guidelines else "", self.min_submitted, self.max_answers)
-        now = look(asked, folder, room.labels, terms, format=room.profile.labeling.format)
+        how = room.profile.labeling
+        if how.backend == "argilla":
+            from curation.labeling import online
+            from curation.labeling.argilla import Server
+
+            text = self.guidelines.text() if self.guidelines else ""
+            connection = Server.of(how.api_url, how.workspace).connect()
+            now, where = online.look(asked, connection, room.labels, terms, room.name, text)
+        else:
+            now = look(asked, folder, room.labels, terms, format=how.format)
+            where = str(now.forms[0] if len(now.forms) == 1 else folder)
         if now.stranded:
             room.warn(f"{now.stranded} answers about these pairs were given under other guidelines and do not count")
         if not now.complete:
-            if self.guidelines:
+            if self.guidelines and how.backend == "file":
                 self._lay_out(self.guidelines, folder)
-            return Waiting(now.message(), str(now.forms[0] if len(now.forms) == 1 else folder))
+            return Waiting(now.message(), where)
         made, lost = asked.preferences(now.said)
         people = {name for said in now.said.values() for name in said}
         metrics = {"answers": sum(map(len, now.said.values())), "annotators": len(people)}
