@@ -32,7 +32,8 @@ class Language(Filter):
     """Languages that go; all others stay."""
     min_confidence: float = Field(0.5, gt=0, le=1)
     """How sure it must be that a chat is in a language, to keep it or to drop it for that; below, the language is
-    unknown. Confidences of several languages of one side add up: Danish or Norwegian may be sure where neither is."""
+    unknown. Confidences of the languages named add up: Danish or Norwegian may be sure where neither is; several that
+    are not named must reach the middle between this and 1."""
     min_letters: int = Field(20, ge=1)
     """Texts with fewer letters are unknown; a letter of Chinese, Japanese or Korean counts three."""
     unknown: Literal["keep", "drop"] = "keep"
@@ -52,17 +53,19 @@ class Language(Filter):
     def reasons(self, frame: pl.DataFrame) -> pl.Series:
         import polars as pl
 
+        codes = self.keep or self.drop
         found = self._found(frame)
-        inside = wanted(found, self.keep or self.drop)
-        total = found["confidences"].list.sum().fill_null(0.0)
-        best = found["languages"].list.first().is_in(list(self.keep or self.drop)).fill_null(False)
-        sure_inside = pl.col("inside") >= self.min_confidence
-        sure_outside = ~pl.col("best") & (pl.col("total") - pl.col("inside") >= self.min_confidence)
-        other, fine = (sure_outside, sure_inside) if self.keep else (sure_inside & pl.col("best"), sure_outside)
-        table = pl.DataFrame({"inside": inside.fill_null(0.0), "total": total, "best": best})
+        found = found.with_columns(inside=wanted(found, codes).fill_null(0.0))
+        first, sure = pl.col("languages").list.first(), pl.col("confidences")
+        named = first.is_in(list(codes)).fill_null(False)
+        is_named = pl.col("inside") >= self.min_confidence
+        # Doubt spreads over many languages, so that several which are not named must be surer together than one alone.
+        several = sure.list.sum() - pl.col("inside") >= (1 + self.min_confidence) / 2
+        is_other = ~named & ((sure.list.first() >= self.min_confidence) | several)
+        fine, goes = (is_named, is_other) if self.keep else (is_other, named & is_named)
         doubt = pl.lit("unknown_language" if self.unknown == "drop" else None, dtype=pl.String)
-        reason = pl.when(fine).then(None).when(other).then(pl.lit("other_language")).otherwise(doubt)
-        return table.select(reason.alias("reason"))["reason"]
+        reason = pl.when(fine).then(None).when(goes).then(pl.lit("other_language")).otherwise(doubt)
+        return found.select(reason.alias("reason"))["reason"]
 
     def evidence(self, frame: pl.DataFrame, reasons: pl.Series) -> pl.Series:
         import polars as pl

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import polars as pl
 import pytest
 from pydantic import ValidationError
 
@@ -133,6 +134,19 @@ def test_confidences_of_kept_languages_add_up() -> None:
     both = LanguageScore(languages=["da", "no"]).score([row])[0]
     assert single < both <= 1
     assert reason(row, keep=["da", "no"], min_confidence=(single + both) / 2, unknown="drop") is None
+
+
+def test_doubt_among_many_languages_is_unknown() -> None:
+    # What a model says of noise: a little of everything. Told by a list, for no text is sure to be noise for ever.
+    noise = pl.DataFrame(
+        {"languages": [["sl", "ml", "eo", "pl", "hu"]], "confidences": [[0.33, 0.15, 0.1, 0.08, 0.05]]}
+    )
+    serbian = pl.DataFrame({"languages": [["sr", "hr", "bs", "sh", "sl"]], "confidences": [[0.4, 0.3, 0.1, 0.1, 0.05]]})
+    for found, word in ((noise, "unknown_language"), (serbian, "other_language")):
+        told = Language(keep=("en",), unknown="drop")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("curation.operators.language.detect", lambda *_, found=found: found)
+            assert told.reason(chat("x")) == word
 
 
 def test_capitals_are_read_like_small_letters() -> None:
