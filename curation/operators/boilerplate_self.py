@@ -7,6 +7,7 @@ says what one serves *as* ("BERT is used as a language model"): so a phrase goes
 from __future__ import annotations
 
 _MAKERS = r"(?:openai|anthropic|google|meta|microsoft|alibaba|deepseek|mistral)"
+_MADE = r"(?: (?:trained|developed|created|designed|built|programmed) [a-z' -]{0,60})?,? ?"
 _BREAK = r"(?:^\W*|[.!?,;:(—–-]\s*)"
 """What stands before words that open an answer, a sentence or a clause."""
 
@@ -20,9 +21,10 @@ SELF_REFERENCES: dict[str, tuple[str, ...]] = {
         r"\bals (?:ein )?(?:ki-|großes )?sprachmodell [a-zäöüß]+ (?:ich|mir)\b",
     ),
     "en": (
-        r"\bas an? (?:ai|artificial intelligence)(?: language)?(?: model| assistant| chatbot)?,? (?:i|my|it is)\b",
-        r"\bas an? (?:ai |large |artificial intelligence )?language model,? "
-        r"(?:(?:trained|developed|created) by \w+,? )?(?:i|i'm|i've|my|it's|it is|there is|there are)\b",
+        rf"\bas an? (?:ai|artificial intelligence)(?: language)?(?: model| assistant| chatbot)?{_MADE}"
+        r"(?:i|i'm|i've|my|it is)\b",
+        rf"\bas an? (?:ai |large |artificial intelligence )?language model{_MADE}"
+        r"(?:i|i'm|i've|my|it's|it is|there is|there are)\b",
         r"\b(?:i am|i'm) (?:just |only )?an? (?:ai |large |artificial intelligence )(?:language model|assistant)",
         r"\b(?:i am|i'm|my name is) (?:chatgpt|gpt-?\d)\b",
         rf"\bi (?:was|am|have been) (?:trained|developed|created|built) by {_MAKERS}\b",

@@ -77,6 +77,19 @@ def test_what_people_cannot_do_is_no_refusal(answer: str) -> None:
     assert reason(answer) is None
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "As an AI language model,I cannot feel rain.",
+        "As an AI model trained on old books, I know little of this.",
+        "As a language model developed by a small team in Oslo, my words are few.",
+    ],
+)
+def test_what_stands_between_the_name_and_the_speaker_may_be_how_it_was_made(answer: str) -> None:
+    assert reason(answer) == "self_reference"
+    assert reason(answer.replace(" I ", " one ").replace(",I ", ", one ").replace("my", "its")) is None
+
+
 def test_any_answer_of_a_chat_counts_and_no_question_does() -> None:
     assert Boilerplate().reason(answered("I'm sorry, but I can't help you with that.", "Fine.")) == "refusal"
     assert Boilerplate().reason(answered("Fine.", asked="I'm sorry, but I can't help you with that.")) is None
