@@ -47,6 +47,12 @@ RECORDS: list[Any] = [
     },
     chat("unanswered", "Is anybody there, and does anybody answer this question?"),
     chat("nobody"),
+    chat(
+        "list",
+        "What do I need for bread?",
+        "Four things:\n1. Flour\n1. Water\n1. Salt\n1. Yeast, and a day of patience.",
+    ),
+    chat("browsed", "Did it rain in May?", "It rained on twenty days in May, more than ever before【4†weather】."),
 ]
 FEW = {"split_long", "tokens", "split"}
 """What needs a model, and what needs more rows than are made here."""
@@ -58,6 +64,8 @@ EXPECTED = {
     ("roles", "repeated_role"): 1,
     ("boilerplate", "vendor_name"): 1,
     ("length", "too_few_chars"): 1,
+    ("wrong_format", "wrong_list"): 1,
+    ("wrong_format", "plugin"): 1,
     ("language", "other_language"): 1,
 }
 NEAR_MISSES = [
@@ -81,6 +89,7 @@ NEAR_MISSES = [
         "Vì trên núi không khí ép lên mặt nước yếu hơn, nên nước sôi ở nhiệt độ thấp hơn.",
     ),
     chat("sixteen", "Pi?", "3.14159265358979"),
+    chat("numbers", "How do I make tea?", "So:\n1. Boil water.\n2. Pour it.\n\nOr, cold:\n1. Wait a night."),
 ]
 
 
