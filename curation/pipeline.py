@@ -266,6 +266,7 @@ def check_operators(
 def advice(operators: Sequence[Operator]) -> list[str]:
     """What is allowed and probably not meant, as far as the settings tell. Imports no Polars."""
     from curation.operators.detection import UNSPACED
+    from curation.operators.embedded import Embeds
     from curation.operators.language import Language
     from curation.operators.length import Length
     from curation.operators.words import Words
@@ -274,7 +275,14 @@ def advice(operators: Sequence[Operator]) -> list[str]:
     unspaced = sorted(kept & UNSPACED)
     bounds = [o for o in operators if isinstance(o, Length) and (o.min_words or o.max_words)]
     counting = dict.fromkeys(o.title for o in (*(o for o in operators if isinstance(o, Words)), *bounds))
-    return [
+    others = sorted(kept - {"en"})
+    offline = [o.title for o in operators if others and isinstance(o, Embeds) and o.embeds and o.embedding is None]
+    english = [
+        f"{title} compares texts by wordllama, which knows English best, and `language` keeps {', '.join(others)}: "
+        "name an `embedding` that knows them, such as minishlab/potion-multilingual-128M"
+        for title in dict.fromkeys(offline)
+    ]
+    return english + [
         f"{title} counts words, and `language` keeps {', '.join(unspaced)}, written without spaces: there each letter "
         "counts as a word, and a bound made for English is a few times too low; count `tokens`, or bound characters "
         "for these languages apart"

@@ -82,6 +82,8 @@ def load_classifier(
     model.config.pad_token_id = pad  # decoders read the last token that is not this one
     limits = [getattr(model.config.get_text_config(), "max_position_embeddings", None), tokenizer.model_max_length]
     context = min(int(limit) for limit in limits if limit)
+    if "roberta" in str(model.config.model_type) and limits[0] == context:
+        context -= 2  # its positions begin behind that of padding
     template = ChatTemplate(tokenizer) if tokenizer.chat_template else None
     return LoadedClassifier(
         model.to(where).eval().requires_grad_(False), tokenizer, template, where, output, pad, context

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -21,14 +22,22 @@ if TYPE_CHECKING:
 
 
 def word_tokens(loaded: Loaded, words: Sequence[str]) -> list[list[int]]:
-    """For each word the tokens that are it, with or without white space around; none where it takes several tokens."""
+    """For each short word the tokens that are it, white space around it aside; none where it takes several tokens."""
     tokenizer: Any = loaded.tokenizer
-    found: dict[str, list[int]] = {word: [] for word in words}
-    special = set(tokenizer.all_special_ids)
-    for i, text in enumerate(tokenizer.batch_decode([[i] for i in range(len(tokenizer))])):
-        if text.strip() in found and i not in special:
-            found[text.strip()].append(i)
-    return [found[word] for word in words]
+    if tokenizer not in _spelled:
+        special = set(tokenizer.all_special_ids)
+        short: dict[str, list[int]] = {}
+        for i, text in enumerate(tokenizer.batch_decode([[i] for i in range(len(tokenizer))])):
+            if len(text.strip()) <= _LONGEST and i not in special:
+                short.setdefault(text.strip(), []).append(i)
+        _spelled[tokenizer] = short
+    return [_spelled[tokenizer].get(word, []) for word in words]
+
+
+_LONGEST = 2
+"""Characters of the words that are asked for here, at most."""
+_spelled: WeakKeyDictionary[Any, dict[str, list[int]]] = WeakKeyDictionary()
+"""What each token of a tokenizer reads as, where that is short: to decode a whole vocabulary takes a second."""
 
 
 def next_words(loaded: Loaded, rows: Sequence[Sequence[int]], tokens: Sequence[Sequence[int]]) -> Any:

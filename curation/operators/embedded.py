@@ -33,8 +33,14 @@ class Embeds(Settings):
         path = around.locate(pointer.written)
         return pointer.bound(path, around.hash_file(path))
 
+    @property
+    def embeds(self) -> bool:
+        """Whether these settings need vectors at all."""
+        return True
+
     def prepare(self) -> None:
-        self.embedder()
+        if self.embeds:
+            self.embedder()
 
     def embedder(self) -> Any:
         """The embedding, open."""

@@ -20,7 +20,8 @@ _DIGITS = 6
 
 def array(column: pl.Series) -> Any:
     """A column of vectors (Array of Float32) as one matrix."""
-    return column.reshape((-1,)).to_numpy().reshape(len(column), -1)
+    width: int = column.dtype.shape[0]  # type: ignore[attr-defined]  # of an Array
+    return column.reshape((-1,)).to_numpy().reshape(len(column), width)
 
 
 def nearest(vectors: Any, others: Any) -> tuple[Any, Any]:

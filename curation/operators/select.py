@@ -39,13 +39,13 @@ class Select(Embeds, Selector):
     def reads(self) -> frozenset[str]:
         return scores_of(self.by)
 
-    def prepare(self) -> None:
-        if self.max_similarity is not None:
-            super().prepare()
+    @property
+    def embeds(self) -> bool:
+        return self.max_similarity is not None
 
     def keys(self, frame: pl.DataFrame) -> pl.DataFrame:
         scores = score_keys(frame, self.by)
-        return scores if self.max_similarity is None else self.vector_column(frame).hstack(scores.get_columns())
+        return scores if not self.embeds else self.vector_column(frame).hstack(scores.get_columns())
 
     def decide(self, table: pl.DataFrame) -> Decision:
         import polars as pl

@@ -54,7 +54,7 @@ class Stratified(ByKind, Selector):
         seats = apportioned(sizes, min(wanted(self.n, self.fraction, len(table)), len(table)))
         drawn = table.select("id", "origin", "kind", draw("stratified", self.seed, "id").alias("draw"))
         drawn = drawn.with_row_index("place").sort("draw", "id", "origin", "place")
-        most = pl.col("kind").replace_strict(seats, return_dtype=pl.Int64)
+        most = pl.Series("most", [seats[kind] for kind in drawn["kind"]], dtype=pl.Int64)
         out = pl.col("place").cum_count().over("kind") > most
         return drawn.select("place", pl.when(out).then(pl.lit("not_drawn")).alias("reason")).sort("place")["reason"]
 

@@ -66,6 +66,17 @@ def test_counting_words_where_none_are_set_apart_is_warned_of(written: list[Any]
     assert all("without spaces" in text for text in found)
 
 
+def test_offline_vectors_of_other_languages_than_english_are_pointed_out() -> None:
+    vi, en = {"language": {"keep": ["en", "vi"]}}, {"language": {"keep": ["en"]}}
+    chosen: list[Any] = ["words", {"select": {"by": "words", "budget": 3}}, "semantic_dedup"]
+    found = advice(operators(vi, *chosen))
+    assert [text.split()[0] for text in found] == ["select", "semantic_dedup"]
+    assert all("keeps vi" in text and "potion-multilingual" in text for text in found)
+    assert advice(operators(en, *chosen)) == advice(operators(*chosen)) == []
+    named = {"semantic_dedup": {"embedding": "minishlab/potion-multilingual-128M"}}
+    assert advice(operators(vi, named, "words", {"select": {"by": "words", "max_similarity": None}})) == []
+
+
 def test_what_cannot_be_curated_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no rows to curate"):
         curate([], [])

@@ -16,11 +16,15 @@ from curation.artifact import Ref, Rows
 from curation.conversation import Conversation, Message, Preference, Source
 from curation.engines.local import Local
 from curation.frame import to_frame
+from curation.operators.balance import Balance
 from curation.operators.embedding_distance import EmbeddingDistance
+from curation.operators.keep import Keep
 from curation.operators.nearest import nearest, nearest_before
 from curation.operators.novelty import Novelty
 from curation.operators.select import Select
 from curation.operators.semantic_dedup import SemanticDedup
+from curation.operators.stratified import Stratified
+from curation.operators.top import Top
 from curation.operators.words import Words
 from curation.pipeline import check_operators, curate
 
@@ -152,6 +156,19 @@ def test_batches_change_nothing(batch_rows: int) -> None:
         ("similar", 1),
     ]
     assert gone.filter(pl.col("reason") == "similar")["evidence"][0].startswith(CHATS[1].id)
+
+
+def test_no_rows_are_no_problem() -> None:
+    for operator in (
+        Select(by="words", budget=3),
+        SemanticDedup(),
+        Novelty(),
+        Top(by="words", n=1),
+        Balance(by=["source"], max="smallest"),
+        Stratified(by=["source"], n=3),
+    ):
+        made = curate(CHATS[:2], [Words(), Keep(condition="words > 99"), operator])
+        assert len(made.kept) == 0 and len(made.dropped) == 2
 
 
 def test_check_names_a_score_that_nothing_makes() -> None:
