@@ -58,12 +58,20 @@ class Client:
                 hint=f"set endpoints.{endpoint.name}.usd_per_mtok in the profile: [PROMPT, COMPLETION], [0, 0] if free",
             )
 
-    def ask(self, requests: Sequence[Request], what: str = "asking", *, may_refuse: bool = False) -> list[Reply]:
+    def ask(
+        self,
+        requests: Sequence[Request],
+        what: str = "asking",
+        *,
+        may_refuse: bool = False,
+        may_refuse_all: bool = False,
+    ) -> list[Reply]:
         """One reply a request, in order. Equal requests are asked once; known ones not at all.
 
         Args:
             may_refuse: A question that the server does not take (it is too long, say) gets a reply that says so in
                 `refused`, instead of ending it all. Only where others were taken: a server that takes none is wrong.
+            may_refuse_all: For who knows that this server took others before.
 
         Raises:
             BudgetReached: the money is used up.
@@ -93,7 +101,7 @@ class Client:
             if failed:
                 raise failed[0] from None
             replies.update({jobs[job]: job.result() for job in jobs})
-            if replies and all(reply.refused for reply in replies.values()):
+            if replies and not may_refuse_all and all(reply.refused for reply in replies.values()):
                 some = next(iter(replies.values())).refused
                 raise UserError(
                     f"{self.endpoint.host} takes none of {len(replies)} questions: {some}",

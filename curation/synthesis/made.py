@@ -23,8 +23,6 @@ class Dropped:
     """One snake_case word."""
     evidence: str | None = None
     """What speaks for it where the word does not say it all."""
-    by: str = ""
-    """Who dropped it, where that is not the loop itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,7 @@ class EndpointWriter:
         self, endpoint: str, max_tokens: int, temperature: float | None = 1.0, top_p: float = 1.0, seed: int = 42
     ) -> None:
         self.name = endpoint
+        self._taken = False  # whether the server took a question, whatever the size of a wave
         self._how = (max_tokens, temperature, top_p if top_p < 1 else None, seed)
 
     @property
@@ -113,7 +114,8 @@ class EndpointWriter:
         from curation.chat import client
 
         asked = [self._request(question) for question in questions]
-        replies = client(self.name).ask(asked, what, may_refuse=True)
+        replies = client(self.name).ask(asked, what, may_refuse=True, may_refuse_all=self._taken)
+        self._taken = self._taken or any(not reply.refused for reply in replies)
         return [_written(reply, question) for reply, question in zip(replies, questions, strict=True)]
 
     def known(self, questions: Sequence[Question]) -> list[Written | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from curation.ledger import Ledger
     from curation.synthesis.made import Dropped, Made
     from curation.synthesis.writers import Writer
+    from rlhf.report.seen import Seen
+
+_SHOWN = 4
+"""Rows that a page shows."""
 
 
 class Writing(Sampling, Step):
@@ -116,16 +120,42 @@ def published(
         side["dropped"] = _dropped(room.work / "dropped", made.dropped, ledger.entries[0].operator)
     if made.unread:
         side["malformed"] = _unread(room.work / "malformed", made, ledger.readings[0].source)
+    seen = _seen(room.out, kind, side, ledger)
     local = [w for w in writers if hasattr(w, "numerics")]
     written = sum(w.tokens for w in local)
     return Done(
         ledger=ledger,
         metrics=made.figures,
+        examples=[*map(_example, made.rows[:_SHOWN]), *seen.examples],
+        pictures=seen.pictures,
         side=side,
         tokens={**connections.usage.tokens(), **({"generated": written} if written else {})},
         usd=connections.usage.usd,
         numerics=local[0].numerics if local else {},
     )
+
+
+def _seen(out: Path, kind: type, side: Mapping[str, Path], ledger: Ledger) -> Seen:
+    """Samples of what went, and pictures of what stayed."""
+    from curation.conversation import Conversation
+    from rlhf.report.samples import dropped_samples, malformed_samples
+    from rlhf.report.seen import Seen, look
+
+    if kind is Conversation:
+        seen = look(out, side.get("dropped"), ledger)
+    else:  # what was dropped are prompts, which are in no picture with pairs
+        seen = Seen(dropped_samples(side.get("dropped"), ledger.entries))
+    return Seen([*seen.examples, *map(dict, malformed_samples(side.get("malformed")))], seen.pictures)
+
+
+def _example(row: Any) -> dict[str, Any]:
+    """A row as the page shows it."""
+    from curation.conversation import Conversation
+
+    if isinstance(row, Conversation):
+        return {"prompt": row.prompt[-1].content, "answers": {str(row.meta.get("policy", "answer")): row.reply}}
+    answers = {"chosen": row.chosen[-1].content, "rejected": row.rejected[-1].content}
+    return {"prompt": row.prompt[-1].content, "answers": answers, "verdict": row.verdict}
 
 
 def _dropped(folder: Path, lost: Sequence[Dropped], operator: str) -> Path:
@@ -137,7 +167,7 @@ def _dropped(folder: Path, lost: Sequence[Dropped], operator: str) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     frame = to_frame([one.row for one in lost], type(lost[0].row))
     why = {
-        "dropped_by": [one.by or operator for one in lost],
+        "dropped_by": [operator] * len(lost),
         "reason": [one.reason for one in lost],
         "evidence": [one.evidence for one in lost],
     }

@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from chat_server import Says, chat_server
+from chat_server import Says, chat_server, refuses
 from synthesis_room import last, prompts, ran, room, rows, stored
 
 from curation import table
@@ -174,6 +174,24 @@ def test_no_answer_is_paid_for_twice_and_the_budget_says_how_far_it_came(tmp_pat
         whole = room(tmp_path, server, usd=500.0, **price)
         ran(step(data, rounds=2, max_completion_length=10), whole)
     assert len(server.heard) == 12 and len(rows(whole)) == 4
+
+
+def test_a_round_in_which_the_server_takes_no_question_ends_nothing(tmp_path: Path) -> None:
+    def says(body: dict[str, Any], number: int) -> Any:
+        long = kind(body) == "prompt" and "and why" in given(body)
+        return refuses(400, "context length exceeded") if long else evolves(body, number)
+
+    with chat_server(says) as server:
+        here = room(tmp_path, server)
+        done = ran(step(prompts(tmp_path, "What is rain?"), rounds=3), here)
+    assert len(rows(here)) == 1
+    assert done.ledger is not None and done.ledger.dropped() == {"evol_instruct: not_taken": 2}
+
+
+def test_a_server_that_takes_no_question_at_all_is_an_error(tmp_path: Path) -> None:
+    with chat_server(lambda b, n: refuses(400, "unknown setting")) as server, pytest.raises(UserError) as error:
+        step(prompts(tmp_path, "What is rain?")).run(room(tmp_path, server))
+    assert "takes none of 1 questions: 127.0.0.1 answered 400: unknown setting" in error.value.what
 
 
 def test_nothing_that_evolved_is_an_error_that_says_why(tmp_path: Path) -> None:

@@ -93,6 +93,26 @@ def test_dropped_and_unreadable_pieces_lie_beside_the_rows(tmp_path: Path, seeds
     assert unread["reason"].to_list() == ["not_a_task"] and json.loads(unread["raw"][0]) == "\nwell"
 
 
+def test_what_alpacas_own_reading_drops_is_said(tmp_path: Path, seeds: Path) -> None:
+    foreign = "3. Instruction: Đâu là thủ đô của nước Lào?\n3. Input:\n<noinput>\n3. Output:\nViêng Chăn\n"
+    for compat, warned in (
+        ("alpaca", ["compat alpaca dropped 1 tasks because their first letter is not ASCII"]),
+        (None, []),
+    ):
+        with chat_server(lambda b, n: foreign if n == 0 else writes_two(b, n)) as server:
+            here = room(tmp_path / str(compat), server, concurrency=1)
+            done = ran(step(seeds, compat=compat), here)
+        assert here.warnings == warned and done.ledger is not None
+        assert done.ledger.dropped() == ({"self_instruct: not_ascii": 1} if compat else {})
+
+
+def test_the_page_shows_rows_and_what_went(tmp_path: Path, seeds: Path) -> None:
+    with chat_server(lambda b, n: "I would rather not." if n == 0 else writes_two(b, n)) as server:
+        done = ran(step(seeds), room(tmp_path, server, concurrency=1))
+    answers, (lost,) = [e for e in done.examples if "answers" in e], [e for e in done.examples if "dropped by" in e]
+    assert len(answers) == 4 and set(answers[0]["answers"]) == {"gpt"} and lost["reason"] == "not_a_task"
+
+
 def test_a_second_try_pays_for_nothing_and_gives_the_same(tmp_path: Path, seeds: Path) -> None:
     with chat_server(writes_two) as server:
         first, second, more = (room(tmp_path, server, concurrency=1) for _ in range(3))
