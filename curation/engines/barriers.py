@@ -15,11 +15,12 @@ import polars as pl
 
 from curation.engines import ScoreCache
 from curation.engines.batch import check_evidence, check_reasons, check_scores
+from curation.engines.files import spill
 from curation.errors import UserError
 from curation.frame import SCORES, score_columns
 from curation.operator import Decision, Operator, Scorer, Selector, scorer_key
 from curation.progress import Bar, Progress
-from curation.table import mapped, spill_frame
+from curation.table import mapped
 from curation.views import view
 
 CHUNKS_AT_ONCE = 16
@@ -94,7 +95,7 @@ def score_chunks(
                 bar.advance(len(group))
             else:
                 keep = partial(cache.put, key) if cache else None
-                _spill_whole(_group(scorer, group, known, rows, score, bar, keep), path)
+                spill(_group(scorer, group, known, rows, score, bar, keep), path)
             made.append(mapped(path))
     column = SCORES + scorer.column
     scores = pl.concat(made) if made else pl.DataFrame(schema={"id": pl.String, "score": pl.Float64})
@@ -146,18 +147,11 @@ def _texts(
             at += len(chunk)
 
 
-def _spill_whole(frame: pl.DataFrame, path: Path) -> None:
-    """The file is there when all of it is."""
-    part = path.with_suffix(".part")
-    spill_frame(frame, part)
-    part.rename(path)
-
-
 def save(decision: Decision, path: Path) -> None:
     """Keeps a decision on the disk."""
     columns = [values.alias(name) for name, values in decision.columns.items()]
     said = [] if decision.evidence is None else [decision.evidence.alias("evidence")]
-    _spill_whole(pl.DataFrame([decision.reasons.alias("reason"), *said, *columns]), path)
+    spill(pl.DataFrame([decision.reasons.alias("reason"), *said, *columns]), path)
 
 
 def load(path: Path) -> Decision:

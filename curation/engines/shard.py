@@ -7,16 +7,14 @@ Each batch of a stage leaves, beside one another:
     00000.table.arrow    the batch's part of the global table, where a barrier follows
     00000.json           the batch's lines of the ledger; written last, so its presence means done
 
-Every file is written under another name and renamed when it is whole: a process that was forgotten on some machine and
-ends late can put the same file in the place of the same file, and nothing else.
+A file is there when all of it is: a process that was forgotten on some machine and ends late can put the same file in
+the place of the same file, and nothing else.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,11 +23,12 @@ import polars as pl
 
 from curation.engines.barriers import table_of
 from curation.engines.batch import Batch, decided, through
+from curation.engines.files import note, spill
 from curation.engines.stages import Stage
 from curation.frame import SCORES
 from curation.ledger import Entry
 from curation.operator import Decision, Operator, Scorer, Selector
-from curation.table import concat, read_slice, spill_frame
+from curation.table import concat, read_slice
 
 Place = tuple[Path, int, int, str | None]
 """A batch of the input: file, offset, length, and the part of the data set that is meant (None: all)."""
@@ -66,13 +65,13 @@ class Shard:
 
     def leave(self, folder: Path, n: int) -> dict[str, Any]:
         """Writes it as the batch `n` of its stage; returns the mark."""
-        _spill(self.frame, folder / f"{n:05d}.arrow")
+        spill(self.frame, folder / f"{n:05d}.arrow")
         if self.dropped is not None:
-            _spill(self.dropped, folder / f"{n:05d}.dropped.arrow")
+            spill(self.dropped, folder / f"{n:05d}.dropped.arrow")
         if self.table is not None:
-            _spill(self.table, folder / f"{n:05d}.table.arrow")
+            spill(self.table, folder / f"{n:05d}.table.arrow")
         mark = self.mark()
-        _whole(folder / f"{n:05d}.json", lambda path: path.write_text(json.dumps(mark), encoding="utf-8"))
+        note(json.dumps(mark), folder / f"{n:05d}.json")
         return mark
 
 
@@ -114,26 +113,6 @@ def read_batch(place: Place, score_names: list[str]) -> pl.DataFrame:
     missing = [c for c in score_names if c not in frame.columns]
     frame = frame.with_columns(pl.lit(None, dtype=pl.Float64).alias(c) for c in missing)
     return frame.select([c for c in frame.columns if not c.startswith(SCORES)] + score_names)
-
-
-def tidy(folder: Path) -> None:
-    """Removes what a process that was killed had begun to write."""
-    for path in folder.glob("*.part"):
-        path.unlink(missing_ok=True)
-
-
-def _spill(frame: pl.DataFrame, path: Path) -> None:
-    _whole(path, lambda part: spill_frame(frame, part))
-
-
-def _whole(path: Path, write: Callable[[Path], Any]) -> None:
-    """The file is there when all of it is."""
-    part = path.with_name(f"{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.part")
-    try:
-        write(part)
-        part.rename(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def counted(mark: Mapping[str, Any]) -> list[Entry]:

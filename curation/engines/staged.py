@@ -26,7 +26,8 @@ import polars as pl
 from curation.engines import ScoreCache
 from curation.engines.barriers import CHUNKS_AT_ONCE, choose, load, save, score_chunks
 from curation.engines.batch import joined
-from curation.engines.shard import Before, Place, Prepared, counted, read_batch, tidy, worked
+from curation.engines.files import note, tidy
+from curation.engines.shard import Before, Place, Prepared, counted, read_batch, worked
 from curation.engines.stages import stages
 from curation.frame import SCORES
 from curation.ledger import Entry
@@ -177,7 +178,7 @@ class Staged:
             rows = _Rows([mapped(self.kept(i, n)) for n in range(self.count)], ends)
             at_once = self.chunks_at_once()
             decision = score_chunks(barrier, table, rows, folder, self.scores, self.progress, self.score, at_once)
-        (folder / "seconds").write_text(f"{time.perf_counter() - started}", encoding="utf-8")
+        note(f"{time.perf_counter() - started}", folder / "seconds")
         save(decision, path)
 
     def ends(self, i: int) -> list[int]:

@@ -124,26 +124,30 @@ def _refuse_others(out: Path) -> None:
 
 def _release(out: Path, store: Store, result: RunResult, loaded: LoadedRecipe) -> dict[str, Any]:
     """Writes the folder under another name and renames it: it is there when all of it is."""
+    from curation.errors import UserError, disk_is_full
     from rlhf.evaluation.ancestry import ancestors
     from rlhf.export import dataset
 
     manifests = {name: m.model_dump(mode="json") for name, m in result.manifests.items()}
     made = result.manifests["curated"].output
-    part = out.with_name(f".{out.name}.part")
+    place = Path(os.path.abspath(out))
+    part, old = (place.with_name(f".{place.name}.{what}") for what in ("part", "old"))
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
         behind = ancestors([made.digest], manifests)
         folder = store.artifact(made.digest)
         facts = dataset.write(part, folder, None, behind, folder.parent, loaded.name)
-        if out.exists():
-            old = out.with_name(f".{out.name}.old")
+        if place.exists():
             shutil.rmtree(old, ignore_errors=True)
-            os.rename(out, old)
-            os.rename(part, out)
-            shutil.rmtree(old)
-        else:
-            os.rename(part, out)
+            os.rename(place, old)
+        os.rename(part, place)
+        shutil.rmtree(old, ignore_errors=True)
+    except Exception as error:
+        if not disk_is_full(error):
+            raise
+        hint = "free some space and run again: the rows are curated, and only the folder is to be written"
+        raise UserError(f"the disk that holds {out} is full", hint=hint) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return facts
@@ -163,6 +167,7 @@ def _print_text(out: Path, facts: dict[str, Any], result: RunResult) -> None:
     if curated.ledger:
         print("\n" + "\n".join(filled(line) for line in curated.ledger.waterfall()))
     splits = ", ".join(f"{split} {n:,}" for split, n in facts["splits"].items())
-    took = sum(o.seconds for o in result.outcomes.values())
+    took = sum(o.seconds for o in result.outcomes.values() if o.state == "done")
+    in_time = f", in {duration(took)}" if took else ""
     print(f"\n{out}: {splits} rows, {facts['dropped']:,} dropped and {facts['malformed']:,} malformed beside them")
-    print(f'datasets.load_dataset("{out}") opens it; its README.md says what was done, in {duration(took)}')
+    print(f'datasets.load_dataset("{out}") opens it; its README.md says what was done{in_time}')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -118,6 +120,28 @@ def test_a_missing_file_is_named(rlhf: Run) -> None:
     assert code != 0 and "nothing.jsonl" in err + _
 
 
+def test_a_disk_that_is_full_while_the_folder_is_written_is_named_and_the_next_run_goes_on(
+    rlhf: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from polars.exceptions import ComputeError
+
+    words = ("curate", str(CHATS), "--operators", "[words, {keep: words > 5}, {split: {test: 0.2}}]", "--out", "clean")
+    assert rlhf(*words, "--store", "store")[0] == 0
+    before = {p.name: p.read_bytes() for p in Path("clean").rglob("*") if p.is_file()}
+    for made_already in (True, False):
+        if not made_already:
+            shutil.rmtree("clean")
+        with monkeypatch.context() as patch:
+            full = ComputeError("parquet: underlying IO error: No space left on device (os error 28)")
+            patch.setattr("rlhf.export.shape.write", Mock(side_effect=[None, full]))
+            code, _, err = rlhf(*words, "--store", "store")
+        assert code == 1 and "the disk that holds clean is full" in err and "only the folder is to be written" in err
+        assert sorted(p.name for p in Path().iterdir()) == [*["clean"] * made_already, "store"]
+        code, out, _ = rlhf(*words, "--store", "store")
+        assert code == 0 and "curated: cached" in out
+        assert {p.name: p.read_bytes() for p in Path("clean").rglob("*") if p.is_file()} == before
+
+
 def test_presets_are_the_recipes_that_curate_and_bring_their_base_only_where_it_is_needed() -> None:
     assert {"quickstart", "smoke", "openassistant"} <= set(presets())
     for name in presets():
@@ -141,10 +165,10 @@ def test_another_folder_s_paths_and_engine_reach_the_profile(tmp_path: Path, mon
 def test_a_killed_command_goes_on_with_the_same_words(tmp_path: Path) -> None:
     rows = [
         {"messages": [{"role": "user", "content": f"q{i % 700}"}, {"role": "assistant", "content": "a " * (i % 9)}]}
-        for i in range(3000)
+        for i in range(1500)
     ]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (tmp_path / "p.yaml").write_text("engine: {batch_rows: 100}\n")
+    (tmp_path / "p.yaml").write_text("engine: {batch_rows: 50}\n")
     words = ["curate", "a.jsonl", "--operators", "[words, exact_dedup, {keep: words > 2}, {split: {test: 0.2}}]"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "POLARS_MAX_THREADS": "1"}
 
@@ -154,7 +178,7 @@ def test_a_killed_command_goes_on_with_the_same_words(tmp_path: Path) -> None:
 
     with start("clean", "one") as child:
         assert child.wait() == 0
-    for pause in (0.6, 1.1, 1.5):
+    for pause in (1.0, 1.6):
         with start("again", "two") as child:
             time.sleep(pause)
             child.send_signal(signal.SIGKILL)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import random
-import signal
-import subprocess
+import errno
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import polars as pl
 import pytest
 
-from curation.conversation import Conversation, Message, Preference, Source
+sys.path.insert(0, str(Path(__file__).parent))
+
+from small_rows import Halves, Model, chats, outcome
+
+from curation.conversation import Conversation, Message, Preference
+from curation.engines import files
 from curation.engines.local import Local
-from curation.errors import UserError
-from curation.operator import Decision, Filter, Mapper, Operator, Scorer, Selector, scorer_key
+from curation.errors import UserError, disk_is_full
+from curation.operator import Decision, Filter, Operator, Selector, scorer_key
 from curation.operators.exact_dedup import ExactDedup
 from curation.operators.keep import Keep
 from curation.operators.normalize import Normalize
@@ -26,53 +27,7 @@ from curation.operators.random import Random
 from curation.operators.split import Split
 from curation.operators.turns import Turns
 from curation.operators.words import Words
-from curation.pipeline import Curated, curate
-
-
-def chats(count: int) -> list[Conversation]:
-    rng = random.Random(0)
-    return [
-        Conversation(
-            messages=(
-                Message("user", f"question {rng.randrange(count // 2)} "),
-                *(
-                    [Message("assistant", "word " * rng.randrange(9) + "|" * rng.randrange(2) + " end")]
-                    if i % 11
-                    else []
-                ),
-            ),
-            source=Source(digest=f"d{i % 3}", index=i),
-            meta={"tree": rng.randrange(count)} if rng.random() < 0.3 else {},
-            scores={"given": float(i)} if i % 2 else {},
-        )
-        for i in range(count)
-    ]
-
-
-class Halves(Mapper):
-    op: Literal["halves"] = "halves"
-
-    def map(self, row: Conversation) -> Sequence[Conversation]:
-        parts = row.reply.split("|")
-        return [row.with_(messages=(*row.prompt, Message("assistant", p))) for p in parts] if len(parts) > 1 else [row]
-
-
-class Model(Scorer):
-    """Its number depends on who shares the chunk, as that of a padded batch does in the last bits."""
-
-    op: Literal["model"] = "model"
-    chunked: ClassVar[bool] = True
-    chunk_size: ClassVar[int] = 4
-    calls: ClassVar[list[list[str]]] = []
-    prepared: ClassVar[list[int]] = []
-
-    def prepare(self) -> None:
-        self.prepared.append(1)
-
-    def score(self, conversations: list[Conversation]) -> list[float]:
-        self.calls.append([c.id for c in conversations])
-        longest = max(len(c.reply) for c in conversations)
-        return [len(c.reply) + longest / 1000 for c in conversations]
+from curation.pipeline import curate
 
 
 class Memory:
@@ -107,23 +62,17 @@ OPERATORS: list[Operator] = [
 ]
 
 
-def outcome(curated: Curated) -> tuple[Any, ...]:
-    for entry in curated.ledger.entries:
-        entry.seconds = 0
-    return curated.kept.frame(), curated.dropped.frame(), curated.ledger
-
-
-def test_no_result_depends_on_the_batches() -> None:
-    rows = chats(60)
+@pytest.mark.parametrize(("count", "batch_rows"), [(60, 7), (16, 1)])
+def test_no_result_depends_on_the_batches_or_the_order(count: int, batch_rows: int) -> None:
+    rows = chats(count)
     whole = outcome(curate(rows, OPERATORS))
     assert [e.operator for e in whole[2].entries] == [o.title for o in OPERATORS]
-    assert len(whole[0]) > 10 and whole[2].entries[2].children > 10
+    assert len(whole[0]) > count / 8 and whole[2].entries[2].children > count / 8
     chunks = sorted(map(sorted, Model.calls))
-    for batch_rows in (7, 1):
-        Model.calls.clear()
-        cut = outcome(curate(rows if batch_rows > 1 else rows[::-1], OPERATORS, engine=Local(batch_rows)))
-        assert cut[0].equals(whole[0]) and cut[1].equals(whole[1]) and cut[2] == whole[2]
-        assert sorted(map(sorted, Model.calls)) == chunks
+    Model.calls.clear()
+    cut = outcome(curate(rows[::-1], OPERATORS, engine=Local(batch_rows)))
+    assert cut[0].equals(whole[0]) and cut[1].equals(whole[1]) and cut[2] == whole[2]
+    assert sorted(map(sorted, Model.calls)) == chunks
 
 
 def test_every_row_is_kept_or_dropped_once() -> None:
@@ -201,6 +150,37 @@ def test_a_run_that_broke_off_goes_on_at_the_batch_that_it_was_at(
         assert all(a.equals(b) for a, b in zip(again[:2], clean[:2], strict=True)) and again[2] == clean[2]
 
 
+def test_a_disk_that_is_full_at_any_write_is_an_error_and_the_next_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = chats(40)
+    operators = [Halves(), Words(), ExactDedup(), Model(), Keep(condition="words > 1")]
+    clean = outcome(curate(rows, operators, engine=Local(20)))
+    spill_frame, writes, room = files.spill_frame, 0, 10**6
+
+    def bounded(frame: pl.DataFrame, path: Path) -> None:
+        nonlocal writes
+        writes += 1
+        if writes > room:
+            path.write_bytes(b"half of it")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        spill_frame(frame, path)
+
+    monkeypatch.setattr(files, "spill_frame", bounded)
+    assert outcome(curate(rows, operators, engine=Local(20)))[2] == clean[2]
+    total = writes
+    assert total > 12
+    for had in range(total):
+        work, writes, room = tmp_path / str(had), 0, had
+        with pytest.raises(OSError, match="No space left on device") as caught:  # the house says which disk
+            curate(rows, operators, engine=Local(20), work=work)
+        assert disk_is_full(caught.value) and not [*work.rglob("*.part")]
+        writes, room = 0, total
+        again = outcome(curate(rows, operators, engine=Local(20), work=work))
+        assert again[0].equals(clean[0]) and again[1].equals(clean[1]) and again[2] == clean[2]
+        assert writes < total - had + 3  # the files of one batch, and not those of batches that were finished
+
+
 def test_other_rows_operators_or_batches_start_over(tmp_path: Path) -> None:
     rows = chats(30)
     one = outcome(curate(rows, [Words(), Keep(condition="words > 3")], work=tmp_path))
@@ -208,58 +188,6 @@ def test_other_rows_operators_or_batches_start_over(tmp_path: Path) -> None:
     fewer = outcome(curate(rows[:10], [Words(), Keep(condition="words > 5")], work=tmp_path, engine=Local(3)))
     assert len(one[0]) > len(other[0]) > len(fewer[0])
     assert outcome(curate(rows, [Words(), Keep(condition="words > 3")], work=tmp_path))[0].equals(one[0])
-
-
-SCRIPT = """
-import sys, time
-from pathlib import Path
-from typing import Literal
-from curation import table
-from curation.engines.local import Local
-from curation.operator import Mapper
-from curation.operators.exact_dedup import ExactDedup
-from curation.operators.split import Split
-from curation.operators.words import Words
-from curation.pipeline import curate
-
-class Slow(Mapper):
-    op: Literal["slow"] = "slow"
-    def map_frame(self, frame):
-        time.sleep(0.02)
-        return frame
-
-given, work, out = map(Path, sys.argv[1:])
-print("ready", flush=True)
-curated = curate(given, [Slow(), ExactDedup(), Words(), Slow(), Split(test=0.5)], engine=Local(5), work=work)
-curated.kept.write(out)
-print(table.digest(out), curated.ledger.dropped())
-"""
-
-
-def test_a_killed_process_loses_nothing(tmp_path: Path) -> None:
-    from curation import table
-    from curation.frame import to_frame
-
-    table.write(tmp_path / "given", to_frame(chats(80), Conversation))
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "POLARS_MAX_THREADS": "1"}
-
-    def start(work: Path, out: Path) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", SCRIPT, str(tmp_path / "given"), str(work), str(out)]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-
-    def end(work: Path, out: Path) -> str:
-        with start(work, out) as child:
-            return child.communicate()[0]
-
-    clean = end(tmp_path / "clean", tmp_path / "out")
-    assert "exact_dedup: duplicate" in clean
-    rng = random.Random(1)
-    for _ in range(3):
-        with start(tmp_path / "work", tmp_path / "unused") as child:
-            assert child.stdout and child.stdout.readline() == "ready\n"
-            time.sleep(rng.uniform(0.05, 0.4))
-            child.send_signal(signal.SIGKILL)
-    assert end(tmp_path / "work", tmp_path / "resumed") == clean
 
 
 class Labels(Selector):
