@@ -17,6 +17,7 @@ BUILTIN: dict[str, str] = {
     "prompt": "curation.formats.completion:Prompts",
     "ratings": "curation.formats.ratings:Ratings",
     "sharegpt": "curation.formats.sharegpt:ShareGPT",
+    "transcript": "curation.formats.transcript:Transcript",
 }
 """Name in recipes -> class."""
 

@@ -24,6 +24,7 @@ from curation.formats.oasst import OASST
 from curation.formats.preference import PreferencePair
 from curation.formats.ratings import Ratings
 from curation.formats.sharegpt import ShareGPT
+from curation.formats.transcript import Transcript
 
 LOOKS_AT = 100
 """Records at the start of a file."""
@@ -38,6 +39,7 @@ ORDER: tuple[type[Format], ...] = (
     PromptCompletion,
     Alpaca,
     Prompts,
+    Transcript,
 )
 """The more telling first: a labelled chat is also a chat."""
 

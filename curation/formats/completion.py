@@ -3,7 +3,8 @@
     {"prompt": "What color is the sky?", "completion": "It is blue."}
     {"prompt": [{"role": "user", "content": "..."}], "completion": [{"role": "assistant", "content": "..."}]}
 
-The answer may be called `response` (GPT4All), and the prompt `question` then (OpenOrca).
+The answer may be called `response` (GPT4All), and the prompt `question` then (OpenOrca). Several answers in a list
+of texts (HC3) give a row each.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ PROMPTS = ("prompt", "question")
 
 
 class PromptCompletion(Format):
-    """A prompt and its one answer."""
+    """A prompt and its answer; of several answers in a list, a row for each."""
 
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
     reads: ClassVar[frozenset[str]] = frozenset({*PROMPTS, *ANSWERS, *SYSTEM, "tools", "id"})
     telling: ClassVar[frozenset[str]] = frozenset({"prompt", *ANSWERS})
 
@@ -48,12 +49,15 @@ class PromptCompletion(Format):
 
     def parse(self, record: Mapping[str, Any], makes: Makes) -> Sequence[AnyRow]:
         answer = next((record[name] for name in ANSWERS if not absent(record.get(name))), None)
+        texts = isinstance(answer, list) and bool(answer) and all(isinstance(one, str) for one in answer)
+        answers: list[Any] = list(answer) if texts and isinstance(answer, list) else [answer]
         return [
             Conversation(
-                messages=(*prompted(record, PROMPTS), *answered(answer, "no_completion")),
+                messages=(*prompted(record, PROMPTS), *answered(one, "no_completion")),
                 tools=tools(record.get("tools")),
                 meta=record_id(record),
             )
+            for one in answers
         ]
 
 

@@ -13,15 +13,15 @@ from typing import Any, ClassVar, Literal
 
 from curation.conversation import AnyRow, Message
 from curation.formats.fields import Refused, record_id, text
-from curation.formats.format import Format, Makes
-from curation.formats.preference import made, shared
+from curation.formats.format import Makes
+from curation.formats.preference import Pairs, made, shared
 
 _SPEAKER = re.compile(r"\n\n(Human|Assistant): ?")
 _ROLE = {"Human": "user", "Assistant": "assistant"}
 
 
-class HH(Format):
-    """Pairs of transcripts, decided by people. As conversations: the chosen transcript."""
+class HH(Pairs):
+    """Pairs of transcripts, decided by people. As conversations: the chosen transcript, or each of the two."""
 
     makes: ClassVar[frozenset[Makes]] = frozenset({"conversations", "preferences"})
     reads: ClassVar[frozenset[str]] = frozenset({"chosen", "rejected", "id"})
@@ -39,7 +39,8 @@ class HH(Format):
     def parse(self, record: Mapping[str, Any], makes: Makes) -> Sequence[AnyRow]:
         chosen = transcript(text(record.get("chosen"), "no_chosen"))
         rejected = transcript(text(record.get("rejected"), "no_rejected"))
-        return [made(*shared(chosen, rejected), makes, record_id(record), self.decided_by)]
+        both = self.answers == "both"
+        return made(*shared(chosen, rejected), makes, record_id(record), self.decided_by, both=both)
 
 
 def transcript(said: str) -> tuple[Message, ...]:

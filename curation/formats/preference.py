@@ -32,8 +32,15 @@ _RATED = tuple(
 """Columns with the ratings of the two answers."""
 
 
-class PreferencePair(Format):
-    """A prompt with a chosen and a rejected answer. As conversations: the prompt with the chosen one."""
+class Pairs(Format):
+    """What formats share whose records are pairs."""
+
+    answers: Literal["chosen", "both"] = "chosen"
+    """As conversations: the prompt with the chosen answer, or a row for each of the two, labelled good and bad."""
+
+
+class PreferencePair(Pairs):
+    """A prompt with a chosen and a rejected answer. As conversations: the prompt with the chosen one, or with each."""
 
     makes: ClassVar[frozenset[Makes]] = frozenset({"conversations", "preferences"})
     revision: ClassVar[int] = 2
@@ -63,7 +70,7 @@ class PreferencePair(Format):
         else:
             prompt = prompted({**record, "prompt": asked})
             pair = without_prompt(prompt, answered(chosen, "no_chosen"), answered(rejected, "no_rejected"))
-        return [made(*pair, makes, record_id(record), self.decided_by, _ratings(record))]
+        return made(*pair, makes, record_id(record), self.decided_by, _ratings(record), both=self.answers == "both")
 
     def _implied(
         self, record: Mapping[str, Any], chosen: Any, rejected: Any, listed: bool
@@ -145,9 +152,17 @@ def made(
     meta: Mapping[str, Any],
     decided_by: str,
     ratings: tuple[float, float] | None = None,
-) -> AnyRow:
-    """The pair, or the conversation with the chosen answer."""
+    *,
+    both: bool = False,
+) -> list[AnyRow]:
+    """The pair; or the conversation with the chosen answer, or with each of the two, which then is its label."""
     if makes == "conversations":
-        return Conversation(messages=(*prompt, *chosen), meta=meta, scores={"rating": ratings[0]} if ratings else {})
+        rated = [{"rating": rating} for rating in ratings] if ratings else [{}, {}]
+        rows: list[AnyRow] = [
+            Conversation(messages=(*prompt, *answer), meta=meta, scores=scores, label=good if both else None)
+            for answer, scores, good in ((chosen, rated[0], True), (rejected, rated[1], False))
+        ]
+        return rows if both else rows[:1]
     scores = {"rating_chosen": ratings[0], "rating_rejected": ratings[1]} if ratings else {}
-    return Preference(prompt=prompt, chosen=chosen, rejected=rejected, meta=meta, decided_by=decided_by, scores=scores)
+    pair = Preference(prompt=prompt, chosen=chosen, rejected=rejected, meta=meta, decided_by=decided_by, scores=scores)
+    return [pair]

@@ -3,11 +3,13 @@
     {"instruction": "...", "completions": [{"response": "...", "annotations": {"honesty": {"Rating": "4"}}}, ...]}
     {"prompt": "...", "responses": ["...", "..."], "ratings": [4, 2]}
     {"prompt": "...", "answers": [{"answer": "...", "model": "a", "rank": 1}, ...]}
+    {"question": {"full_text": "..."}, "answer_0": "...", "score_0": 1, "answer_1": "...", "score_1": -1}
 
 An answer's rating is one number, the higher the better: the mean of its annotations, else its own `rating` or `score`;
 a `rank` counts from 1, the best, and is turned around. `by` names one aspect (`honesty`) or one key (`overall_score`)
 instead. As preferences the best stands against the worst, or every answer against every other; as candidates the
-answers stand side by side to be judged anew; as conversations the best answer counts, or each (for labels by rating).
+answers stand side by side to be judged anew; as conversations the best answer counts, or the best and the worst as a
+good and a bad example, or each (for labels by rating).
 
 Cui et al. 2023, "UltraFeedback", https://arxiv.org/abs/2310.01377; Zhu et al. 2023, "Starling" (ranks).
 """
@@ -43,6 +45,8 @@ _NUMBERS = ("rating", "score", "overall_score")
 _RATINGS, _RANKS = ("ratings", "rating", "scores"), ("ranks", "rank")
 _MODELS = ("models", "generation_models", "model_names")
 PROMPTS = ("prompt", "instruction", "question")
+_NUMBERED = {f"answer_{i}": f"score_{i}" for i in range(8)}
+"""Answers in columns of their own, as WebGPT's comparisons have them, and where each one's rating stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,9 @@ class Ratings(Format):
     """Several answers to one prompt, each with a rating or a rank."""
 
     makes: ClassVar[frozenset[Makes]] = frozenset({"conversations", "candidates", "preferences"})
-    reads: ClassVar[frozenset[str]] = frozenset({*PROMPTS, *LISTS, *_RATINGS, *_RANKS, *_MODELS, *SYSTEM, "id"})
+    reads: ClassVar[frozenset[str]] = frozenset(
+        {*PROMPTS, *LISTS, *_RATINGS, *_RANKS, *_MODELS, *SYSTEM, *_NUMBERED, *_NUMBERED.values(), "id"}
+    )
     telling: ClassVar[frozenset[str]] = frozenset(LISTS)
 
     op: Literal["ratings"] = "ratings"
@@ -69,13 +75,14 @@ class Ratings(Format):
     """As preferences: one pair a prompt, or every rated answer against every other."""
     min_gap: float = Field(0.0, ge=0)
     """As preferences: answers whose ratings differ by less are a tie, and so are equal ones; `tied` drops them."""
-    answers: Literal["best", "all"] = "best"
-    """As conversations: the answer with the best rating (of equal ones the first), or each answer as a row of its own,
-    with its rating as the score `rating`."""
+    answers: Literal["best", "best_worst", "all"] = "best"
+    """As conversations: the answer with the best rating (of equal ones the first); or the best and the worst, labelled
+    good and bad, where they differ; or each answer as a row of its own. The rating is the score `rating`."""
 
     @classmethod
     def evidence(cls, record: Mapping[str, Any]) -> str:
         name = next((name for name in LISTS if isinstance(record.get(name), list | str)), None)
+        name = "answer_0" if name is None and {"answer_0", "answer_1", "score_0", "score_1"} <= record.keys() else name
         if name is None or not any(asked in record for asked in PROMPTS):
             return ""
         try:
@@ -107,7 +114,10 @@ class Ratings(Format):
 
     def _read(self, record: Mapping[str, Any], makes: Makes) -> tuple[list[AnyRow], int]:
         """The rows, and how many answers are in none because they have no rating."""
-        asked = prompted({**record, "prompt": first_of(record, PROMPTS)})
+        prompt = first_of(record, PROMPTS)
+        if isinstance(prompt, Mapping) and "full_text" in prompt:
+            prompt = prompt["full_text"]
+        asked = prompted({**record, "prompt": prompt})
         every = _rated(record, self.by)
         meta = record_id(record)
         if makes == "candidates":
@@ -122,12 +132,22 @@ class Ratings(Format):
         best_first = sorted(rated, key=lambda one: -_value(one))  # stable: of equal ones the first stays first
         if makes == "preferences":
             return self._pairs(asked, best_first, meta), unused
-        kept = best_first[:1] if self.answers == "best" else rated
+        kept: list[tuple[Rated, bool | None]] = [(one, None) for one in rated]
+        if self.answers == "best":
+            kept = [(best_first[0], None)]
+        elif self.answers == "best_worst":
+            gap = _value(best_first[0]) - _value(best_first[-1])
+            if gap <= 0 or gap < self.min_gap:
+                raise Refused("no_best_answer")
+            kept = [(best_first[0], True), (best_first[-1], False)]
         rows: list[AnyRow] = [
             Conversation(
-                messages=(*asked, Message("assistant", one.content)), scores={"rating": _value(one)}, meta=meta
+                messages=(*asked, Message("assistant", one.content)),
+                scores={"rating": _value(one)},
+                meta=meta,
+                label=label,
             )
-            for one in kept
+            for one, label in kept
         ]
         return rows, unused
 
@@ -171,6 +191,9 @@ def _rated(record: Mapping[str, Any], by: str | None) -> list[Rated]:
         Refused: `no_answers`, `no_text`, `not_text`, or `uneven_lists` where there are not as many ratings as answers.
     """
     found = unpacked(first_of(record, LISTS))
+    if found is None:
+        pairs = [(record[a], record.get(b)) for a, b in _NUMBERED.items() if not absent(record.get(a))]
+        found = [{"answer": said, "rating": rating} for said, rating in pairs]
     if not isinstance(found, list) or not found:
         raise Refused("no_answers")
     models = unpacked(first_of(record, _MODELS))

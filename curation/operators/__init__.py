@@ -11,6 +11,7 @@ BUILTIN: dict[str, str] = {
     "boilerplate": "curation.operators.boilerplate:Boilerplate",
     "brevity": "curation.operators.brevity:Brevity",
     "complexity": "curation.operators.complexity:Complexity",
+    "condition_on_label": "curation.operators.condition_on_label:ConditionOnLabel",
     "contradictory_pairs": "curation.operators.contradictory_pairs:ContradictoryPairs",
     "decontaminate": "curation.operators.decontaminate:Decontaminate",
     "embedding_distance": "curation.operators.embedding_distance:EmbeddingDistance",

@@ -38,8 +38,10 @@ class Homogeneity(Selector):
     """Sources with fewer different rows are not judged."""
     sample: int = Field(512, ge=2, le=4096)
     """Rows of a source that are compared, drawn by chance that can be repeated; work grows with its square."""
-    by: Literal["dataset", "file"] = "dataset"
-    """What a source is: a data set of the recipe, or each file of it."""
+    by: Literal["dataset", "file", "source"] = "dataset"
+    """What a source is: a data set of the recipe, each file of it, or what records name as their `source` in a data set
+    that was poured together before (read with `columns: [prompt, response, source]`); those that name none are one
+    source a data set."""
     seed: int = 0
     """Another one draws another sample."""
 
@@ -55,6 +57,9 @@ class Homogeneity(Selector):
         name = source.field("dataset")
         if self.by == "file":
             name = pl.concat_str(name, pl.lit("\n"), source.field("file"))
+        if self.by == "source":
+            told = frame["meta"].str.json_path_match("$.source")
+            name = pl.concat_str(name, pl.lit("\n"), pl.lit(told).fill_null(""))
         hashed: Any = name.fill_null("")
         sources = frame.select(hashed.nchash.xxh3_64().alias("source"))
         return sources.with_columns(pl.Series("sketch", made, dtype=pl.Array(pl.UInt64, WORDS)))

@@ -22,6 +22,7 @@ from rlhf.recipe.document import read
 from rlhf.recipe.fields import described, names
 
 EXAMPLES: dict[str, str] = {
+    "condition_on_label": "- condition_on_label: {bad: An Unhelpful Answer, turns: all}",
     "blocklist": "- blocklist: {lists: [alpaca], of: questions}",
     "balance": "- balance: {by: source, max: 2000}",
     "complexity": "- complexity: {policy: rater}\n- top: {n: 1000, by: complexity}",

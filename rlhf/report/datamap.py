@@ -39,6 +39,8 @@ def data_map(kept: Path, dropped: Path | None) -> dict[str, Any] | None:
     sample = pl.concat(heads).sort("id", "dropped", "source", "text").head(POINTS)
     if len(sample) < FEWEST:
         return None
+    if sample["source"].n_unique() == 1 and sample["named"].n_unique() > 1:  # a set that was poured together before
+        sample = sample.with_columns(pl.col("named").fill_null("unnamed").alias("source"))
     names = sample["source"].value_counts(sort=False).sort(["count", "source"], descending=[True, False])["source"]
     sources = names.to_list()
     number = {name: min(i, SOURCES) for i, name in enumerate(sources)}
@@ -55,17 +57,27 @@ def data_map(kept: Path, dropped: Path | None) -> dict[str, Any] | None:
 
 
 def _head(folder: Path) -> pl.DataFrame:
-    """The rows with the smallest ids: `id`, `source`, `text` and `asked` (the first message of a user)."""
+    """The rows with the smallest ids: `id`, `source`, what the record itself `named` as its source, `text`, and `asked`
+    (the first message of a user).
+    """
     import polars as pl
 
     from curation import table
     from curation.frame import to_rows
 
     found = [
-        (row.id, row.source.dataset or row.source.file or "unnamed", "\n".join(_told(row))[:READ], _asked(row))
+        (
+            row.id,
+            row.source.dataset or row.source.file or "unnamed",
+            named if isinstance(named := row.meta.get("source"), str) and named else None,
+            "\n".join(_told(row))[:READ],
+            _asked(row),
+        )
         for row in to_rows(table.scan(folder).head(POINTS).collect())
     ]
-    return pl.DataFrame(found, schema=dict.fromkeys(("id", "source", "text", "asked"), pl.String), orient="row")
+    return pl.DataFrame(
+        found, schema=dict.fromkeys(("id", "source", "named", "text", "asked"), pl.String), orient="row"
+    )
 
 
 def _told(row: Any) -> list[str]:

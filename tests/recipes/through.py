@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curation.artifact import Ref, Surroundings, hash_file
+from curation.artifact import Surroundings, bind, hash_file
 from curation.conversation import AnyRow
 from curation.ledger import Ledger, Reading
 from curation.operator import Operator
@@ -78,8 +78,8 @@ def through(
     loaded = load(recipe, sets={k: str(v) for k, v in (settings or {}).items()})
     ingest: Any = loaded.steps[chats]
     written = ingest.datasets[entry]
-    bare = written.model_copy(update={"path": type(written.path)(str(file)), "data_files": None, "revision": None})
-    bound = bare.model_copy(update={"path": bare.bind_pointer("path", bare.path, Surroundings(folder, hash_file))})
+    bare = written.model_copy(update={"path": type(written.path)(str(file)), "data_files": None, "data_dir": None})
+    bound = bind(bare, Surroundings(folder, hash_file))
     intake = Intake([bound], ingest.rows)
     rows = [row for _, batch in intake.rows() for row in batch]
     done = curate(rows, operators(loaded.steps[curated], steps or {}, without))
@@ -95,14 +95,8 @@ def through(
 
 def operators(step: Any, steps: Mapping[str, Path], without: Collection[str] = ()) -> list[Operator]:
     """A curate step's operators, with the steps that they name bound to folders."""
-    found = []
-    for operator in step.operators:
-        if operator.op in without:
-            continue
-        refs = {name: value for name, value in operator if isinstance(value, Ref)}
-        made = {name: ref.bound(steps[ref.step], steps[ref.step].name) for name, ref in refs.items()}
-        found.append(operator.model_copy(update=made))
-    return found
+    around = Surroundings(RECIPES, hash_file, {name: (folder, folder.name) for name, folder in steps.items()})
+    return [bind(operator, around) for operator in step.operators if operator.op not in without]
 
 
 def chat(id: str, *said: str) -> dict[str, Any]:

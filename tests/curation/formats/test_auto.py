@@ -24,6 +24,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "prompt": {"prompt": "Hi", "category": "greetings"},
     "ratings": {"prompt": "Hi", "responses": ["Hello!", "What?"], "ratings": [5, 1]},
     "sharegpt": {"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello!"}]},
+    "transcript": {"text": "<human>: Hi\n<bot>: Hello!"},
 }
 
 

@@ -125,6 +125,7 @@ COLUMNS = {
         "tools": ANY,
         "id": st.one_of(ANY, st.sampled_from(["a_0", "a_2", "a_1", "a_3", "a_4"])),
     },
+    "transcript": {"text": st.one_of(TRANSCRIPT, TEXT.map("<human>: {0}\n<bot>: {0}".format), ANY), "id": ANY},
 }
 
 
@@ -141,6 +142,9 @@ def settled(name: str) -> list[Format]:
     kind: Any = lookup(FORMATS, name)
     other: dict[str, dict[str, Any]] = {
         "alpaca": {"wording": "plain"},
+        "hh": {"answers": "both"},
+        "preference": {"answers": "both"},
+        "transcript": {"speakers": {"Human:": "user", "Assistant:": "assistant"}},
         "oasst": {"top_k": 1, "last": "assistant", "deleted": True, "min_quality": 0.5},
         "ratings": {"pairs": "all", "answers": "all", "min_gap": 1},
         "sharegpt": {"pieces": "joined"},
