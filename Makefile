@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help venv test check format quickstart bench clean
+.PHONY: help venv test check format quickstart bench bench-curation clean
 
 # Any Python from 3.11 on; `make venv PYTHON=/path/to/python` says which. Looked up only when `.venv` is made.
 PYTHON = $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -16,7 +16,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 POLARS_
 ARGS ?=
 
 help: ## What can be made.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 venv: .venv/made ## The environment with the `rlhf` command; does nothing when it is up to date.
 
@@ -49,6 +49,9 @@ quickstart: .venv/made ## A small model learns to finish its answers; ends with 
 
 bench: .venv/made ## The measurements of benchmarks/, each on its own.
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
+
+bench-curation: .venv/made ## Curation beside its peers, each in an environment of its own (hours; ARGS="--only ours_20k,with_daft").
+	@$(BIN)/python benchmarks/curation/run.py $(ARGS)
 
 clean: ## Removes what was built, the environment too; never a store of results.
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -258,6 +258,43 @@ def write(count: int, path: Path, seed: int = 0, processes: int = 1) -> Path:
     return beside
 
 
+DRAWN = 200_000
+"""Rows up to which every row is drawn; files with more repeat them in other letters (`repeat`)."""
+_SHIFTED = ((0x61, 26), (0x430, 32), (0x627, 20), (0x915, 35), (0xE01, 44), (0x4E00, 19_000), (0xAC00, 11_000))
+"""First letter and number of letters of runs that are turned, as one turns a wheel, to make other words of words."""
+
+
+def repeat(path: Path, to: Path, count: int) -> None:
+    """Writes a file of `count` rows: those of another, again and again, each time in other letters.
+
+    Drawing words is slow. Turned letters make words that no other repetition has, of the same lengths and as often, so
+    that duplicates stay where they were planted, and nowhere else.
+    """
+    import polars as pl
+
+    truth = pl.read_parquet(path.with_suffix(".truth.parquet"))
+    facts = []
+    with to.open("w", encoding="utf-8") as out:
+        for turn in range(-(-count // len(truth))):
+            table = {
+                first + i: first + (i + 3 * turn * max(1, size // 40)) % size
+                for first, size in _SHIFTED
+                for i in range(size)
+            }
+            wanted = min(len(truth), count - turn * len(truth))
+            with path.open(encoding="utf-8") as file:
+                for _, line in zip(range(wanted), file, strict=False):
+                    record = json.loads(line)
+                    record["id"] = f"{turn}-{record['id']}"
+                    if turn:
+                        for said in record["conversations"]:
+                            said["value"] = said["value"].translate(table)
+                    out.write(json.dumps(record, ensure_ascii=False) + "\n")
+            names = (pl.format("{}-{}", pl.lit(turn), pl.col(c)).alias(c) for c in ("id", "root"))
+            facts.append(truth.head(wanted).with_columns(names))
+    pl.concat(facts).write_parquet(to.with_suffix(".truth.parquet"))
+
+
 def _chunk(job: tuple[int, int, int]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     return chunk(*job)
 

@@ -154,10 +154,10 @@ def messages(value: Any) -> tuple[Message, ...]:
     Raises:
         Refused: `no_messages`, `not_a_message`, or what `message` says.
     """
-    turns = unpacked(value)
-    if isinstance(turns, Mapping):
+    turns = value if type(value) is list else unpacked(value)
+    if type(turns) is not list and isinstance(turns, Mapping):
         turns = [turns]
-    if not isinstance(turns, Sequence) or isinstance(turns, str | bytes) or not turns:
+    if (type(turns) is not list and (not isinstance(turns, Sequence) or isinstance(turns, str | bytes))) or not turns:
         raise Refused("no_messages")
     return tuple(message(turn) for turn in turns)
 
@@ -168,6 +168,8 @@ def message(turn: Any) -> Message:
     Raises:
         Refused: `not_a_message`, `no_role`, `unknown_role`, `not_plain`, `too_deep`, or what `content` says.
     """
+    if type(turn) is dict and len(turn) == 2 and (found := _usual(turn)):
+        return found
     if not isinstance(turn, Mapping):
         raise Refused("not_a_message")
     written = turn.get("role")
@@ -194,6 +196,16 @@ def message(turn: Any) -> Message:
     if absent(said) and "tool_calls" in extra:
         said = ""
     return Message(role, content(said), canonical_json(extra) if extra else None)
+
+
+def _usual(turn: dict[str, Any]) -> Message | None:
+    """The turn as nearly all are, who and what and nothing else; None for one that must be looked at closely."""
+    who, said = turn.get("from"), turn.get("value")
+    if who is None:
+        who, said = turn.get("role"), turn.get("content")
+    if type(who) is str and type(said) is str and who not in _CALLS and (role := ROLES.get(who)):
+        return Message(role, said if said.isascii() else clean(said))
+    return None
 
 
 def content(said: Any) -> str:

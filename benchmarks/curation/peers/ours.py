@@ -1,13 +1,15 @@
 """This project: ingest and curate as a recipe does them, with ledger, dropped rows and digests.
 
-python ours.py chats.jsonl FOLDER THREADS
+python ours.py chats.jsonl FOLDER THREADS [ray]
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 OPERATORS = [
     {"turns": {"min": 2}},
@@ -19,7 +21,7 @@ OPERATORS = [
 ]
 
 
-def main(given: str, folder: str, threads: str) -> None:
+def main(given: str, folder: str, threads: str, engine: str = "local") -> None:
     os.environ["POLARS_MAX_THREADS"] = threads
     from curation import table
     from curation.artifact import Surroundings, hash_file
@@ -35,13 +37,36 @@ def main(given: str, folder: str, threads: str) -> None:
     intake = Intake([entry], "conversations", malformed=out / "malformed")
     table.write(out / "read", (frame for _, frame in intake.frames()))
     table.digest(out / "read")
-    curated = curate(out / "read", [OPERATOR_FIELD.parse(o) for o in OPERATORS], work=out / "work")
+    operators = [OPERATOR_FIELD.parse(o) for o in OPERATORS]
+    curated = curate(out / "read", operators, engine=_engine(engine, int(threads)), work=out / "work")
     curated.kept.write(out / "kept")
     curated.dropped.write(out / "dropped")
     table.digest(out / "kept")
     table.digest(out / "dropped")
+    (out / "figures.json").write_text(
+        json.dumps({"state_bytes_per_row": _state(out / "kept", operators)}), encoding="utf-8"
+    )
     _name_kept(out / "kept", Path(given), out / "ids.txt")
     print("\n".join(curated.ledger.waterfall()))
+
+
+def _engine(name: str, threads: int) -> Any:
+    if name == "local":
+        return None
+    from curation.engines.ray import Ray
+
+    return Ray(None, workers=threads)
+
+
+def _state(rows: Path, operators: list[Any]) -> float:
+    """Bytes a row of the largest table that a decision over all rows is made from."""
+    from curation import table
+    from curation.engines.barriers import table_of
+    from curation.operator import Selector
+
+    frame = next(table.batches(rows))
+    tables = [table_of(frame, operator) for operator in operators if isinstance(operator, Selector)]
+    return max(made.estimated_size() / len(made) for made in tables)
 
 
 def _name_kept(kept: Path, given: Path, to: Path) -> None:

@@ -1,0 +1,140 @@
+"""What was measured, as a page: one table of costs, one of survivors, the machine, and how to measure it again."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+NAMES = {
+    "ours_20k": "this project",
+    "with_data_juicer": "data-juicer 1.6.1",
+    "with_datatrove": "datatrove 0.10.1",
+    "ours_200k": "this project",
+    "with_datasets": "datasets.map + datasketch",
+    "with_daft": "Daft 0.7.26, native",
+    "ours_200k_on_ray": "this project on Ray",
+    "ours_1m": "this project",
+    "bare_read": "bare Polars `read_ndjson`",
+}
+TARGETS = {
+    "with_data_juicer": ("ours_20k", 15),
+    "with_datatrove": ("ours_20k", 20),
+    "with_datasets": ("ours_200k", 8),
+    "with_daft": ("ours_200k", 1.4),
+}
+"""Peer -> ours beside it, and how many times ours it should cost at least."""
+LIMITS = {"ours_200k_on_ray": ("ours_200k", 3), "ours_1m": ("bare_read", 8)}
+"""Ours -> beside what, and how many times that it may cost at most."""
+
+
+def written(known: Mapping[str, Any]) -> str:
+    """The page."""
+    parts = [
+        "# Curation beside its peers",
+        "One slice for all: read ShareGPT-like JSON lines, drop chats that are too short or too long, refuse or have "
+        "roles out of order, drop exact and near duplicates (five words, Jaccard 0.7), write what stays. This project "
+        "writes ids, ledger, dropped rows and digests besides. Ten languages, planted duplicates (`chats.py`).",
+        f"Machine: {machine()}.",
+        "## Cost",
+        "CPU seconds, user and system, of all processes: the median of interleaved rounds. Memory: anonymous, at its "
+        "peak.",
+        "\n".join(
+            ["| rows | pipeline | CPU s | runs | beside ours | wanted | peak MB |", *_table_head(7), *costs(known)]
+        ),
+    ]
+    parts += [text for text in (memory(known),) if text]
+    parts += [
+        "## Survivors",
+        "Counted in the same runs. Recall: of the copies that should go. Removed: of copies below the threshold, which "
+        "should stay. Merged: of these, those that stayed in place of their whole group. Lost: groups of which nothing "
+        "stayed, of all rows.",
+        "\n".join(
+            ["| rows | pipeline | recall | lowest | in | removed | merged | lost |", *_table_head(8), *survived(known)]
+        ),
+        "## Again",
+        "`make bench-curation` measures everything; `ARGS='--only ours_20k,with_datatrove --rounds 1'` a part. Made by "
+        "`benchmarks/curation/run.py`.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table_head(columns: int) -> list[str]:
+    return ["|" + "---|" * columns]
+
+
+def machine() -> str:
+    """Processor, cores, memory, system."""
+    info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    model = next((x.partition(":")[2].strip() for x in info.splitlines() if x.startswith("model name")), "unknown")
+    kilobytes = int(Path("/proc/meminfo").read_text(encoding="utf-8").split()[1])
+    system = f"Linux, Python {platform.python_version()}"
+    return f"{model}, {os.cpu_count()} cores, {kilobytes / 1024**2:.0f} GB, {system}"
+
+
+def cpu(known: Mapping[str, Any], name: str) -> float | None:
+    """Median of the runs that ended well."""
+    costs = [r["cpu"] for r in known.get(name, {}).get("runs", []) if not r.get("error")]
+    return median(costs) if costs else None
+
+
+def costs(known: Mapping[str, Any]) -> Iterator[str]:
+    """Lines of the table of costs."""
+    for name, title in NAMES.items():
+        if name not in known:
+            continue
+        one = known[name]
+        rows = f"{one['rows']:,}"
+        runs = [r for r in one["runs"] if not r.get("error")]
+        if not runs:
+            why = one.get("error") or next((r["error"] for r in one["runs"]), "not run")
+            yield f"| {rows} | {title} | {why.replace('|', '/')} | | | | |"
+            continue
+        beside = wanted = ""
+        if name in TARGETS:
+            ours, times = TARGETS[name]
+            base = cpu(known, ours)
+            beside = f"{median(r['cpu'] for r in runs) / base:.1f}x" if base else ""
+            wanted = f"at least {times}x"
+        elif name in LIMITS:
+            other, times = LIMITS[name]
+            base = cpu(known, other)
+            beside = f"{median(r['cpu'] for r in runs) / base:.1f}x of {NAMES[other]}" if base else ""
+            wanted = f"at most {times}x"
+        peak = median(r["peak"] for r in runs)
+        cost = median(r["cpu"] for r in runs)
+        yield f"| {rows} | {title} | {cost:.1f} | {len(runs)} | {beside} | {wanted} | {peak:,.0f} |"
+
+
+def memory(known: Mapping[str, Any]) -> str:
+    """What is said of memory, where it was measured."""
+    said = []
+    small, large = (known.get(name, {}).get("runs", []) for name in ("ours_200k", "ours_1m"))
+    small, large = ([r for r in runs if not r.get("error")] for runs in (small, large))
+    if small and large:
+        ratio = median(r["peak"] for r in large) / median(r["peak"] for r in small)
+        said.append(f"Memory at 1,000,000 rows is {ratio:.2f}x that at 200,000 (wanted: at most 1.2x).")
+    for runs in (large, small):
+        if runs and "figures" in runs[0]:
+            state = runs[0]["figures"]["state_bytes_per_row"]
+            said.append(f"Global state: {state:.0f} bytes a row at the largest barrier (wanted: at most 200).")
+            break
+    return " ".join(said)
+
+
+def survived(known: Mapping[str, Any]) -> Iterator[str]:
+    """Lines of the table of survivors."""
+    for name, title in NAMES.items():
+        runs = [r for r in known.get(name, {}).get("runs", []) if r.get("survivors")]
+        if not runs:
+            continue
+        *languages, total = runs[-1]["survivors"]
+        count = f"{known[name]['rows']:,}"
+        lowest = min(languages, key=lambda r: r["recall"])
+        yield (
+            f"| {count} | {title} | {total['recall']:.4f} | {lowest['recall']:.4f} | {lowest['language']} "
+            f"| {total['removed']:.2%} | {total['merged']:.2%} | {total['lost']:.4%} |"
+        )
