@@ -33,6 +33,8 @@ SYSTEM = ("system", "system_prompt")
 
 _CALLS = ("function_call", "tool_call")
 """Roles of turns that are a call and no text."""
+_SPEAKERS = {name: role for name, role in ROLES.items() if name not in _CALLS}
+"""Roles of turns that say something."""
 _TEXT_PARTS = {None, "text", "input_text", "output_text"}
 _OTHER_PARTS = {"image_url": "image", "input_image": "image", "input_audio": "audio", "video_url": "video"}
 _MEDIA = ("image", "audio", "video", "file")
@@ -55,7 +57,7 @@ def clean(text: str) -> str:
     if text.isascii():
         return text
     try:
-        text.encode()
+        text.encode()  # the quickest way to ask
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
@@ -142,7 +144,7 @@ def with_system(turns: tuple[Message, ...], record: Mapping[str, Any]) -> tuple[
     Raises:
         Refused: `no_text` or `not_text` when the column holds something else.
     """
-    system = first_of(record, SYSTEM)
+    system = first_of(record, SYSTEM) if "system" in record or "system_prompt" in record else None
     if system is None or (turns and turns[0].role == "system"):
         return turns
     return (Message("system", filled(system, "no_text")), *turns)
@@ -154,10 +156,12 @@ def messages(value: Any) -> tuple[Message, ...]:
     Raises:
         Refused: `no_messages`, `not_a_message`, or what `message` says.
     """
-    turns = value if type(value) is list else unpacked(value)
-    if type(turns) is not list and isinstance(turns, Mapping):
+    if type(value) is list and value:  # nearly all are; asking what else it could be takes longer than the rest
+        return tuple([_usual(turn) or message(turn) for turn in value])
+    turns = unpacked(value)
+    if isinstance(turns, Mapping):
         turns = [turns]
-    if (type(turns) is not list and (not isinstance(turns, Sequence) or isinstance(turns, str | bytes))) or not turns:
+    if not isinstance(turns, Sequence) or isinstance(turns, str | bytes) or not turns:
         raise Refused("no_messages")
     return tuple(message(turn) for turn in turns)
 
@@ -168,8 +172,6 @@ def message(turn: Any) -> Message:
     Raises:
         Refused: `not_a_message`, `no_role`, `unknown_role`, `not_plain`, `too_deep`, or what `content` says.
     """
-    if type(turn) is dict and len(turn) == 2 and (found := _usual(turn)):
-        return found
     if not isinstance(turn, Mapping):
         raise Refused("not_a_message")
     written = turn.get("role")
@@ -198,14 +200,18 @@ def message(turn: Any) -> Message:
     return Message(role, content(said), canonical_json(extra) if extra else None)
 
 
-def _usual(turn: dict[str, Any]) -> Message | None:
+def _usual(turn: Any) -> Message | None:
     """The turn as nearly all are, who and what and nothing else; None for one that must be looked at closely."""
-    who, said = turn.get("from"), turn.get("value")
-    if who is None:
-        who, said = turn.get("role"), turn.get("content")
-    if type(who) is str and type(said) is str and who not in _CALLS and (role := ROLES.get(who)):
-        return Message(role, said if said.isascii() else clean(said))
-    return None
+    if type(turn) is not dict or len(turn) != 2:
+        return None
+    try:
+        who, said = (turn["from"], turn["value"]) if "from" in turn else (turn["role"], turn["content"])
+        role = _SPEAKERS[who]
+    except (KeyError, TypeError):
+        return None
+    if type(said) is not str:
+        return None
+    return Message(role, said if said.isascii() else clean(said))
 
 
 def content(said: Any) -> str:
@@ -255,6 +261,8 @@ def tools(value: Any) -> str | None:
     Raises:
         Refused: `bad_tools` when it is no list of objects.
     """
+    if value is None:
+        return None
     found = unpacked(value)
     if absent(found) or found in ("", []):
         return None

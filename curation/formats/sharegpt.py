@@ -68,8 +68,10 @@ def chat(record: Mapping[str, Any], lists: Sequence[str]) -> Conversation:
     Raises:
         Refused: `no_messages`, or what is wrong with a turn.
     """
-    found = next((record[name] for name in lists if not absent(record.get(name))), None)
-    if found is None:
+    for name in lists:
+        if not absent(found := record.get(name)):
+            break
+    else:
         raise Refused("no_messages")
     said = with_system(messages(found), record)
     return Conversation(messages=said, tools=tools(record.get("tools")), meta=record_id(record))

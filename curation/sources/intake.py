@@ -110,21 +110,22 @@ class Intake:
         named = entry.named
         records = Records(file.path, None if named is None else list(named.values()))
         batch: list[AnyRow] = []
-        characters = told = 0
+        characters = told = used = rows = 0  # counted here: setting a field of a model is slow
+        formats: Counter[str] = Counter()
         try:
             for outcome in entry.format.outcomes(
                 self._records(records, reading, file, named, columns), self.makes, list(named or ())
             ):
                 for lost in outcome.lost:
                     self._lose(reading, file, lost.index, lost.reason, lost.record)
-                reading.used += outcome.used
                 if outcome.used:
-                    name = outcome.format or entry.format.op
-                    reading.formats[name] = reading.formats.get(name, 0) + outcome.used
+                    used += outcome.used
+                    formats[outcome.format or entry.format.op] += outcome.used
                 if outcome.evidence:
                     reading.evidence[outcome.format] = outcome.evidence
-                reading.rows += len(outcome.rows)
-                self.left_out.update(outcome.left_out or {})
+                rows += len(outcome.rows)
+                if outcome.left_out:
+                    self.left_out.update(outcome.left_out)
                 for index, row in outcome.rows:
                     batch.append(self._finished(row, entry, title, file, index))
                     characters += _length(row)
@@ -137,6 +138,7 @@ class Intake:
             raise UserError(error.what, where=error.where or reading.source, hint=error.hint) from error
         yield batch
         bar.advance(records.size - told)
+        reading.used, reading.rows, reading.formats = used, rows, dict(formats)
         reading.bytes_lost = records.end.bytes_lost
         if records.end.broke_off:
             self.warn(
@@ -155,8 +157,8 @@ class Intake:
             named: What the format calls a column -> what the data call it; None: all as they are.
             columns: Takes the columns that were met.
         """
+        index = -1
         for index, record in enumerate(records):
-            reading.records += 1
             if isinstance(record, Broken):
                 self._lose(reading, file, index, record.reason, record.raw)
                 continue
@@ -164,6 +166,7 @@ class Intake:
                 columns.update(name for name in named.values() if name in record)
                 record = {name: record[theirs] for name, theirs in named.items() if theirs in record}
             yield index, record
+        reading.records = index + 1
 
     def _lose(self, reading: Reading, file: SourceFile, index: int, reason: str, record: Any) -> None:
         reading.malformed[reason] = reading.malformed.get(reason, 0) + 1
