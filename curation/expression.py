@@ -15,23 +15,16 @@ A number that is not there (a row that was never scored) makes a comparison unkn
 from __future__ import annotations
 
 import operator
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from curation.errors import RecipeError, UserError, did_you_mean
+from curation.errors import UserError, did_you_mean
+from curation.reader import Reader, pattern
 
 if TYPE_CHECKING:
     import polars as pl
 
-_TOKEN = re.compile(
-    r"\s*(?:(?P<number>[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?(?![\w.]))"
-    r"|(?P<name>[^\W\d][\w-]*(?:\.[\w-]+)*)"
-    r"|(?P<sign><=|>=|==|!=|<|>|\(|\)))"
-)
-_WORDS = ("and", "or", "not")
-_DEEPEST = 100
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -187,47 +180,15 @@ def _shown(value: Any) -> str:
     return "unknown" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-class _Parser:
+class _Parser(Reader):
     """Recursive descent, one method a rule of the grammar."""
 
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.tokens: list[tuple[str, str, int]] = []
-        """(kind, text, place)."""
-        at, end = 0, len(text.rstrip())
-        while at < end:
-            found = _TOKEN.match(text, at)
-            kind = found.lastgroup if found else None
-            if not found or not kind:
-                at += len(text[at:]) - len(text[at:].lstrip())
-                self.fail(f"{text[at]!r} cannot be read", at)
-            word = str(found[kind])
-            self.tokens.append(("sign" if word in _WORDS else kind, word, found.start(kind)))
-            at = found.end()
-        self.tokens.append(("end", "", len(text)))
-        self.next = 0
-        if sum(word in ("(", "not") for _, word, _ in self.tokens) > _DEEPEST:
-            self.fail(f"more than {_DEEPEST} brackets", 0)
-
-    def fail(self, what: str, at: int) -> NoReturn:
-        raise RecipeError(
-            f"the condition {self.text!r} is wrong at character {at + 1}: {what}",
-            hint="write it like `words >= 16 and (ifd < 1 or not length > 2000)`",
-        )
-
-    def take(self, *words: str) -> str | None:
-        """The next token if it is one of these signs or words."""
-        kind, word, _ = self.tokens[self.next]
-        if kind == "sign" and word in words:
-            self.next += 1
-            return word
-        return None
+    what, like = "condition", "`words >= 16 and (ifd < 1 or not length > 2000)`"
+    token, words, opens = pattern(r"<=|>=|==|!=|<|>|\(|\)", "[-+]?"), ("and", "or", "not"), ("(", "not")
 
     def whole(self) -> Expression:
         made = self.condition()
-        kind, word, at = self.tokens[self.next]
-        if kind != "end":
-            self.fail(f"{word!r} was not expected here", at)
+        self.end()
         return made
 
     def condition(self) -> Expression:
@@ -247,8 +208,7 @@ class _Parser:
             return Not(self.negation())
         if self.take("("):
             inner = self.condition()
-            if not self.take(")"):
-                self.fail("a closing bracket is missing", self.tokens[self.next][2])
+            self.close()
             return inner
         return self.comparison()
 
@@ -262,10 +222,3 @@ class _Parser:
         if not pairs:
             self.fail(f"expected one of {' '.join(_COMPARE)}", self.tokens[self.next][2])
         return pairs[0] if len(pairs) == 1 else All(tuple(pairs))
-
-    def operand(self) -> float | str:
-        kind, word, at = self.tokens[self.next]
-        if kind not in ("number", "name"):
-            self.fail("expected a number or a name" + (f", not {word!r}" if word else ""), at)
-        self.next += 1
-        return float(word) if kind == "number" else word

@@ -13,22 +13,15 @@ missing, or the result is no finite number (a division by zero), there is no res
 from __future__ import annotations
 
 import operator
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from curation.errors import RecipeError
+from curation.reader import Reader, pattern
 
 if TYPE_CHECKING:
     import polars as pl
 
-_TOKEN = re.compile(
-    r"\s*(?:(?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?(?![\w.]))"
-    r"|(?P<name>[^\W\d][\w-]*(?:\.[\w-]+)*)"
-    r"|(?P<sign>[-+*/()]))"
-)
-_DEEPEST = 100
 _APPLY: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add,
     "-": operator.sub,
@@ -80,45 +73,15 @@ def as_polars(formula: Formula, column: Callable[[str], pl.Expr]) -> pl.Expr:
     return pl.when(result.is_finite()).then(result)
 
 
-class _Parser:
+class _Parser(Reader):
     """Recursive descent, one method a rule of the grammar."""
 
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.tokens: list[tuple[str, str, int]] = []
-        """(kind, text, place)."""
-        at, end = 0, len(text.rstrip())
-        while at < end:
-            found = _TOKEN.match(text, at)
-            if not found or not found.lastgroup:
-                at += len(text[at:]) - len(text[at:].lstrip())
-                self.fail(f"{text[at]!r} cannot be read", at)
-            self.tokens.append((found.lastgroup, str(found[found.lastgroup]), found.start(found.lastgroup)))
-            at = found.end()
-        self.tokens.append(("end", "", len(text)))
-        self.next = 0
-        if sum(word in ("(", "-") for _, word, _ in self.tokens) > _DEEPEST:
-            self.fail(f"more than {_DEEPEST} brackets and signs", 0)
-
-    def fail(self, what: str, at: int) -> NoReturn:
-        raise RecipeError(
-            f"the formula {self.text!r} is wrong at character {at + 1}: {what}",
-            hint="write it like `quality`, `complexity * quality` or `-(perplexity + 0.1 * words)`",
-        )
-
-    def take(self, *signs: str) -> str | None:
-        """The next token if it is one of these signs."""
-        kind, word, _ = self.tokens[self.next]
-        if kind == "sign" and word in signs:
-            self.next += 1
-            return word
-        return None
+    what, like = "formula", "`quality`, `complexity * quality` or `-(perplexity + 0.1 * words)`"
+    token, opens = pattern("[-+*/()]"), ("(", "-")
 
     def whole(self) -> Formula:
         made = self.sum()
-        kind, word, at = self.tokens[self.next]
-        if kind != "end":
-            self.fail(f"{word!r} was not expected here", at)
+        self.end()
         return made
 
     def sum(self) -> Formula:
@@ -138,11 +101,6 @@ class _Parser:
             return Apply(0.0, "-", self.factor())
         if self.take("("):
             inner = self.sum()
-            if not self.take(")"):
-                self.fail("a closing bracket is missing", self.tokens[self.next][2])
+            self.close()
             return inner
-        kind, word, at = self.tokens[self.next]
-        if kind not in ("number", "name"):
-            self.fail("expected a number or a name" + (f", not {word!r}" if word else ""), at)
-        self.next += 1
-        return float(word) if kind == "number" else word
+        return self.operand()
