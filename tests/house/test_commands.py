@@ -1,7 +1,8 @@
 """Every command that README, CONTRIBUTING and docs/ show is one that works.
 
 The commands of a page run in its order, in one folder. There `quickstart` is a file that holds the smoke recipe, which
-has steps of the same names and takes a minute instead of six; `tests/recipes/test_quickstart.py` runs the real one.
+has steps of the same names and takes a minute instead of six, and `chats.jsonl` the real one's chats;
+`tests/recipes/test_quickstart.py` runs that.
 """
 
 from __future__ import annotations
@@ -76,6 +77,7 @@ def test_every_rlhf_command_of_the_pages_runs(tmp_path: Path) -> None:
     runs.mkdir()
     smoke = (ROOT / "recipes" / "smoke.yaml").read_text()
     (runs / "quickstart").write_text(smoke.replace("data/", f"{ROOT}/recipes/data/"))
+    shutil.copy(ROOT / "recipes" / "data" / "quickstart_chats.jsonl", runs / "chats.jsonl")
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RLHF_")}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     shown = [(page, command) for page, command in ALL if command.startswith("rlhf ")]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from rlhf.cli import main
 from rlhf.recipe import shipped
 from rlhf.recipe.load import load
 
@@ -37,6 +39,18 @@ def test_it_says_what_it_needs_and_what_to_expect(name: str) -> None:
     said = load(name).head_comment
     for word in ("Hardware:", "Hours:", "Cost:", "What to expect:"):
         assert re.search(rf"{word} \S", said), f"the comment at the top of {name}.yaml does not say {word}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_can_be_planned_before_anything_is_read(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No network is asked, but for the newest commit of a set without a revision."""
+    monkeypatch.setattr("curation.sources.hub.commit", lambda name, revision: "0" * 40)
+    assert main(["plan", name, "--store", str(tmp_path), "--json"]) == 0
+    states = {step: found["state"] for step, found in json.loads(capsys.readouterr().out)["steps"].items()}
+    assert states.keys() == load(name).steps.keys()
+    assert set(states.values()) <= {"runs", "unknown"} and "runs" in states.values()
 
 
 UNPINNED = {
