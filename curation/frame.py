@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -78,22 +79,26 @@ def empty(kind: type) -> pl.DataFrame:
     return pl.DataFrame(schema=SCHEMAS[kind])
 
 
-def to_frame(rows: Iterable[AnyRow], kind: type) -> pl.DataFrame:
-    """Rows of one type as a frame. A score that only some rows have is null in the others."""
+def to_frame(rows: Iterable[AnyRow], kind: type, sources: pl.Series | None = None) -> pl.DataFrame:
+    """Rows of one type as a frame. A score that only some rows have is null in the others.
+
+    Args:
+        sources: Where the rows came from, when they do not know it themselves.
+    """
     rows = list(rows)
     schema = SCHEMAS[kind]
-    names = sorted({name for row in rows for name in row.scores})
+    names = sorted({name for row in rows if row.scores for name in row.scores})
     if not rows:
         return pl.DataFrame(schema=schema)
     made: dict[str, pl.Series] = {
-        "source": _structs([row.source for row in rows], SOURCE),
+        "source": _structs([row.source for row in rows], SOURCE) if sources is None else sources,
         "parent": _series([row.parent for row in rows], pl.String),
         "split": _series([row.split for row in rows], pl.String),
         "meta": _series([canonical_json(row.meta) if row.meta else None for row in rows], pl.String),
     }
     for column, dtype in schema.items():
         if column not in made and column != "id":
-            values = [getattr(row, column) for row in rows]
+            values = list(map(attrgetter(column), rows))
             made[column] = _lists(values, dtype) if isinstance(dtype, pl.List) else _series(values, dtype)
     for name in names:
         made[SCORES + name] = _series([row.scores.get(name) for row in rows], pl.Float64)
@@ -107,7 +112,7 @@ def _series(values: list[Any], dtype: Any) -> pl.Series:
 
 def _structs(items: list[Any], dtype: pl.Struct) -> pl.Series:
     """Objects as structs of their attributes."""
-    fields = [pl.Series(f.name, [getattr(item, f.name) for item in items], dtype=f.dtype) for f in dtype.fields]
+    fields = [pl.Series(f.name, list(map(attrgetter(f.name), items)), dtype=f.dtype) for f in dtype.fields]
     return pl.DataFrame(fields).to_struct()
 
 

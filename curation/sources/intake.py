@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,11 +81,18 @@ class Intake:
         """
         from curation.frame import to_frame
 
-        for number, rows in self.rows():
-            yield number, to_frame(rows, ROW_TYPES[self.makes])
+        for number, read in self._read():
+            if self.makes == "conversations" and self.datasets[number].weight == 1:
+                yield number, to_frame([row for _, row in read.rows], Conversation, read.sources())
+            else:
+                yield number, to_frame(self._finished(number, read), ROW_TYPES[self.makes])
 
     def rows(self) -> Iterator[tuple[int, list[AnyRow]]]:
         """The same as lists of rows."""
+        for number, read in self._read():
+            yield number, self._finished(number, read)
+
+    def _read(self) -> Iterator[tuple[int, Read]]:
         files = [entry.files() for entry in self.datasets]
         _no_file_twice(files)
         size = sum(file.path.stat().st_size for of_entry in files for file in of_entry)
@@ -101,7 +109,7 @@ class Intake:
         if self._malformed:
             self._malformed.flush()
 
-    def _file(self, entry: Dataset, file: SourceFile, columns: set[str], bar: Bar) -> Iterator[list[AnyRow]]:
+    def _file(self, entry: Dataset, file: SourceFile, columns: set[str], bar: Bar) -> Iterator[Read]:
         title = entry.title
         reading = Reading(source=file.name if file.name == title else f"{title}: {file.name}")
         self.ledger.readings.append(reading)
@@ -109,7 +117,7 @@ class Intake:
             raise UserError("the file changed after the run began", where=file.name, hint="run again")
         named = entry.named
         records = Records(file.path, None if named is None else list(named.values()))
-        batch: list[AnyRow] = []
+        batch = Read(entry, title, file)
         characters = told = used = rows = 0  # counted here: setting a field of a model is slow
         formats: Counter[str] = Counter()
         try:
@@ -127,13 +135,13 @@ class Intake:
                 if outcome.left_out:
                     self.left_out.update(outcome.left_out)
                 for index, row in outcome.rows:
-                    batch.append(self._finished(row, entry, title, file, index))
+                    batch.rows.append((index, row))
                     characters += _length(row)
-                    if len(batch) >= BATCH_ROWS or characters >= BATCH_CHARACTERS:
+                    if len(batch.rows) >= BATCH_ROWS or characters >= BATCH_CHARACTERS:
                         bar.advance(records.read - told)
                         told = records.read
                         yield batch
-                        batch, characters = [], 0
+                        batch, characters = Read(entry, title, file), 0
         except UserError as error:
             raise UserError(error.what, where=error.where or reading.source, hint=error.hint) from error
         yield batch
@@ -173,16 +181,46 @@ class Intake:
         if self._malformed:
             self._malformed.add(reading.source, index, reason, record)
 
-    def _finished(self, row: AnyRow, entry: Dataset, title: str, file: SourceFile, index: int) -> AnyRow:
-        """The row with where it came from, and what the entry says about all of its rows."""
-        source = Source(title, file.name, file.digest, index, entry.license)
-        if isinstance(row, Preference):
-            decided_by = row.decided_by or SAID_SO
-            self.decided_by.add(decided_by)
-            return row.with_(source=source, weight=row.weight * entry.weight, decided_by=decided_by)
-        if entry.weight != 1:
-            return row.with_(source=source, meta={**row.meta, "weight": entry.weight})
-        return row.with_(source=source)
+    def _finished(self, number: int, read: Read) -> list[AnyRow]:
+        """The rows with where they came from, and what the entry says about all of its rows."""
+        weight, made = self.datasets[number].weight, list[AnyRow]()
+        for index, row in read.rows:
+            source = read.source(index)
+            if isinstance(row, Preference):
+                decided_by = row.decided_by or SAID_SO
+                self.decided_by.add(decided_by)
+                made.append(row.with_(source=source, weight=row.weight * weight, decided_by=decided_by))
+            elif weight != 1:
+                made.append(row.with_(source=source, meta={**row.meta, "weight": weight}))
+            else:
+                made.append(row.with_(source=source))
+        return made
+
+
+@dataclass
+class Read:
+    """Some rows of a file, each with the index of its record."""
+
+    entry: Dataset
+    title: str
+    file: SourceFile
+    rows: list[tuple[int, AnyRow]] = field(default_factory=list)
+
+    def source(self, index: int) -> Source:
+        """Where a row came from."""
+        return Source(self.title, self.file.name, self.file.digest, index, self.entry.license)
+
+    def sources(self) -> pl.Series:
+        """The same of all of them, as a column."""
+        import polars as pl
+
+        from curation.frame import SOURCE
+
+        of_all = {"dataset": self.title, "file": self.file.name, "digest": self.file.digest}
+        made = pl.DataFrame({"index": pl.Series([index for index, _ in self.rows], dtype=pl.Int64)}).with_columns(
+            *(pl.lit(value).alias(name) for name, value in of_all.items()), pl.lit(self.entry.license).alias("license")
+        )
+        return made.select([f.name for f in SOURCE.fields]).to_struct("source")
 
 
 class Malformed:
@@ -262,8 +300,8 @@ def _some_rows(entry: Dataset, readings: Sequence[Reading]) -> None:
 
 
 def _length(row: AnyRow) -> int:
-    if isinstance(row, Conversation):
-        return sum(len(m.content) for m in row.messages)
+    if type(row) is Conversation:
+        return sum([len(m.content) for m in row.messages])
     if isinstance(row, Candidates):
         return sum(len(a.content) for a in row.answers)
     return sum(len(m.content) for m in (*row.prompt, *row.chosen, *row.rejected))

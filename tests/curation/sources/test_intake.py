@@ -18,6 +18,7 @@ from curation.artifact import Surroundings, bind, hash_file
 from curation.conversation import Candidates, Conversation, Preference
 from curation.errors import UserError
 from curation.formats import Makes
+from curation.frame import to_frame
 from curation.sources import intake as module
 from curation.sources.dataset import Dataset
 from curation.sources.intake import Intake, read_rows
@@ -155,6 +156,20 @@ def test_large_files_come_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyP
     put(tmp_path / "a.jsonl", [CHAT] * 25)
     entry = bind(Dataset.model_validate({"path": "a.jsonl"}), Surroundings(tmp_path, hash_file))
     assert [len(frame) for _, frame in Intake([entry], "conversations").frames()] == [10, 10, 5]
+
+
+@pytest.mark.parametrize("weight", [1, 2])
+def test_frames_hold_what_rows_do(weight: float, tmp_path: Path) -> None:
+    """Usual turns and others, ids, a broken line between them: frames are not made from finished rows."""
+    named = {"id": "x", "conversations": [{"from": "human", "value": "a\ud83d\ude00"}, {"from": "bing", "value": ""}]}
+    called = {"conversations": [{"from": "function_call", "value": '{"name": "f"}'}, {"from": "system", "value": "s"}]}
+    put(tmp_path / "a.jsonl", [CHAT, "{oops", named, called, {"messages": [{"role": "USER ", "content": ["a", "b"]}]}])
+    given = {"path": "a.jsonl", "format": "sharegpt", "license": "mit", "weight": weight}
+    entry = bind(Dataset.model_validate(given), Surroundings(tmp_path, hash_file))
+    (rows,) = (rows for _, rows in Intake([entry], "conversations").rows())
+    (frame,) = (frame for _, frame in Intake([entry], "conversations").frames())
+    assert len(rows) == 4
+    assert frame.equals(to_frame(rows, Conversation))
 
 
 def test_read_rows_is_the_short_way(tmp_path: Path) -> None:
