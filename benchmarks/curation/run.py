@@ -2,7 +2,7 @@
 
     python benchmarks/curation/run.py                                  # everything; hours, and some 20 GB of disk
     python benchmarks/curation/run.py --only ours_20k,with_datatrove --rounds 1
-    python benchmarks/curation/run.py --rows 2000 --rounds 1           # a trial of the script itself
+    python benchmarks/curation/run.py --rows 20000 --only with_daft    # at another size, beside what is usual
 
 Costs are CPU seconds of the whole tree of processes (`measured.py`), the median of interleaved rounds: one run of each
 after the other, then again. Survivors are counted in the same run (`survivors.py`). Each peer runs from its own script
@@ -126,10 +126,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", help=f"names, with commas between them: {', '.join(job.name for job in JOBS)}")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--rows", type=int, help="so many rows for all, whatever is usual: for a trial")
+    parser.add_argument("--rows", type=int, help="so many rows for all, whatever is usual: kept beside it")
     parser.add_argument("--threads", type=int, default=2, help="threads or processes of each")
     parser.add_argument("--timeout", type=float, default=3600, help="seconds that one run may take")
-    parser.add_argument("--results", type=Path, default=HERE / "RESULTS.md")
+    parser.add_argument("--results", type=Path, default=HERE / "RESULTS.md", help="the page that is written")
     default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "rlhf-bench-curation"
     parser.add_argument("--cache", type=Path, default=default, help="for environments, data and what was measured")
     args = parser.parse_args()
@@ -138,13 +138,14 @@ def main() -> None:
     if unknown := set(wanted) - {job.name for job in JOBS}:
         parser.error(f"no such name: {', '.join(sorted(unknown))}")
     jobs = [job if args.rows is None else replace(job, rows=args.rows) for job in JOBS if job.name in wanted]
-    kept = args.cache / ("measured.json" if args.rows is None else f"measured-{args.rows}.json")
+    names = {job: job.name if args.rows is None else f"{job.name}@{args.rows}" for job in jobs}
+    kept = args.cache / "measured.json"
     known: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
     ready: list[tuple[Job, Path]] = []
     for job in jobs:
         script = HERE / "peers" / job.script
         python, why = (Path(sys.executable), "") if job.ours else environment(script, args.cache)
-        known[job.name] = {"rows": job.rows, "threads": args.threads, "runs": [], "error": why}
+        known[names[job]] = {"rows": job.rows, "threads": args.threads, "runs": [], "error": why}
         if python:
             ready.append((job, python))
         else:
@@ -152,17 +153,16 @@ def main() -> None:
     for number in range(args.rounds):
         for job, python in ready:
             found = run(job, python, data(job.rows, args.cache, args.threads), args.threads, args.timeout)
-            known[job.name]["runs"].append(found)
+            known[names[job]]["runs"].append(found)
             kept.write_text(json.dumps(known, indent=1))
             said = found.get("error") or f"{found['cpu']:.1f} CPU s, {found['wall']:.1f} s, {found['peak']:,.0f} MB"
             print(f"round {number + 1}: {job.name}: {said}", flush=True)
     kept.write_text(json.dumps(known, indent=1))
     for job, _ in ready:
-        costs = [r["cpu"] for r in known[job.name]["runs"] if not r.get("error")]
+        costs = [r["cpu"] for r in known[names[job]]["runs"] if not r.get("error")]
         if costs:
             print(f"{job.name}: median {median(costs):.1f} CPU s", flush=True)
-    if args.rows is None:
-        args.results.write_text(written(known), encoding="utf-8")
+    args.results.write_text(written(known), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -300,7 +300,7 @@ def _some_rows(entry: Dataset, readings: Sequence[Reading]) -> None:
 
 
 def _length(row: AnyRow) -> int:
-    if type(row) is Conversation:
+    if isinstance(row, Conversation):
         return sum([len(m.content) for m in row.messages])
     if isinstance(row, Candidates):
         return sum(len(a.content) for a in row.answers)

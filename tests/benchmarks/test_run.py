@@ -88,7 +88,7 @@ def test_ratios_are_of_medians(script: Any) -> None:
         return {"rows": rows, "threads": 2, "error": "", "runs": [{"cpu": c, "peak": 100.0, "code": 0} for c in costs]}
 
     page = script("results").written({"ours_200k": job(200_000, 9, 10, 50), "with_daft": job(200_000, 20, 18, 22)})
-    assert "| 200,000 | Daft 0.7.26, native | 20.0 | 3 | 2.0x | at least 1.4x | 100 |" in page
+    assert "| 200,000 | Daft 0.7.26, native | 20.0 | 3 | 2.00x | at least 1.4x | 100 |" in page
 
 
 def test_repeated_rows_are_other_rows(script: Any, tmp_path: Path) -> None:
