@@ -27,7 +27,7 @@ class Broken:
     """A record that could not be read."""
 
     reason: str
-    """`not_json`, `not_utf8`, `too_deep`, `too_long`, `cut_off` ..."""
+    """`not_json`, `duplicate_key`, `not_utf8`, `too_deep`, `too_long`, `cut_off` ..."""
     raw: bytes
 
 
@@ -40,19 +40,69 @@ class Break:
 
 
 def value(raw: bytes) -> Any:
-    """The value, or `Broken`. What strict JSON forbids but exports contain is accepted: NaN, control characters."""
+    """The value, or `Broken`. What strict JSON forbids but exports contain is accepted: NaN, control characters.
+
+    An object that names a key twice, with different values, is broken: nobody can tell which one counts. An integer of
+    any length stays as it is.
+    """
     try:
-        return orjson.loads(raw)
+        found = orjson.loads(raw)
     except orjson.JSONDecodeError:
         pass
+    else:
+        if not _doubtful(raw, found):
+            return found
     try:
-        return json.loads(raw.decode(), strict=False)
+        return json.loads(raw.decode(), strict=False, object_pairs_hook=_object)
     except UnicodeDecodeError:
         return Broken("not_utf8", raw)
     except RecursionError:
         return Broken("too_deep", raw)
+    except _TwoValues:
+        return Broken("duplicate_key", raw)
     except ValueError:
         return Broken("not_json", raw)
+
+
+def _doubtful(raw: bytes, found: Any) -> bool:
+    """Whether the fast reader may have lost something: a key that stands there twice, digits of a long integer.
+
+    Keys are counted in the text and in the value. What looks like a key and is none (a text that begins with a colon),
+    or may not look like one (a backslash at its end), makes a record doubtful, which costs time and nothing else.
+    """
+    keys, left = 0, [found]
+    while left:
+        one = left.pop()
+        kind = type(one)
+        if kind is dict:
+            keys += len(one)
+            left += one.values()
+        elif kind is list:
+            left += one
+        elif kind is float and not -_EXACT < one < _EXACT:
+            return True
+    return b'\\\\"' in raw or keys != sum(raw.count(mark) - raw.count(b"\\" + mark) for mark in (b'":', b'" :'))
+
+
+_EXACT = 2.0**63
+"""The fast reader makes floats of longer integers."""
+
+
+class _TwoValues(ValueError):
+    """A key of an object has two values."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, one in pairs:
+        if key in found and not _alike(found[key], one):
+            raise _TwoValues(key)
+        found[key] = one
+    return found
+
+
+def _alike(a: Any, b: Any) -> bool:
+    return type(a) is type(b) and a == b
 
 
 def lines(chunks: Iterator[bytes], end: Break) -> Iterator[Any]:

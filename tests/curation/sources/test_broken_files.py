@@ -99,6 +99,7 @@ def bad_line(rng: Random, shape: Callable[[str], Record]) -> bytes:
             lambda: b'{"messages": [NaN, Infinity, -Infinity]}',
             lambda: b'{"messages": ' + b"9" * 5000 + b"}",
             lambda: b'{"messages": [], "messages": null}',
+            lambda: f'{good[:-1]}, {good[1 : good.index(":")]}: "STRUCK"}}'.encode(),
             lambda: good.replace(":", "=", 1).encode(),
             lambda: good.replace('"', "'").encode(),
             lambda: b"{}",
@@ -115,7 +116,7 @@ ODD = [  # what is odd and stays readable: as a further key of a good record
     '"s": "\\ud800"',
     '"s": "a\\u0000b"',
     '"s": "tab\there"',
-    '"s": 1, "s": 2',
+    '"s": 2, "s": 2',
     '"d": ' + "[" * 90 + "]" * 90,
 ]
 

@@ -106,6 +106,11 @@ def test_unicode_with_and_without_a_mark(mark: bytes, encoding: str, name: str, 
         (b"[" * 100_000, "too_deep"),
         (b"\0\0\0\0", "not_json"),
         (b"<html>", "not_json"),
+        (b'{"id": 1, "text": "one", "text": "two"}', "duplicate_key"),
+        (b'{"messages": [{"role": "user", "content": "a", "role" : "assistant"}]}', "duplicate_key"),
+        (b'{"id": 1, "text": "\\"text\\": \\\\", "id": true}', "duplicate_key"),
+        (b'{"a": NaN, "b": {"c": 1, "c": 1.0}}', "duplicate_key"),
+        (b'{"id": ' + b"9" * 5000 + b"}", "not_json"),  # more digits than Python makes a number of
     ],
 )
 def test_one_bad_line_stops_nothing(line: bytes, reason: str, tmp_path: Path) -> None:
@@ -118,6 +123,21 @@ def test_what_strict_json_forbids_and_exports_contain_is_read(tmp_path: Path) ->
     good, reasons, _ = read(written(tmp_path, "rows.jsonl", content))
     assert [str(row["a"]) for row in good] == ["nan", "tab\there and NUL\0", "\ud800"]
     assert reasons == []
+
+
+def test_a_key_that_says_the_same_twice_and_what_only_looks_like_one_are_read(tmp_path: Path) -> None:
+    rows = [{"id": 1, "text": ': and ": and \\'}, {"\\": ":", 'a":': {"b": [{"b": ":b"}]}}]
+    content = as_lines(rows) + '{"id": 2, "text": "a", "id": 2}\n{"id" :3, "deep": [{"x"\t: [1], "x": [1]}]}\n'
+    good, reasons, _ = read(written(tmp_path, "rows.jsonl", content))
+    assert good == [*rows, {"id": 2, "text": "a"}, {"id": 3, "deep": [{"x": [1]}]}]
+    assert reasons == []
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, 2**63, 2**64 - 1, 2**64, -(2**63) - 1, 10**400 + 1])
+def test_integers_of_any_length_stay_as_they_are(number: int, tmp_path: Path) -> None:
+    row = {"id": number, "text": str(number), "list": [1.5, number]}
+    assert read(written(tmp_path, "array.json", json.dumps([row])))[0] == [row]
+    assert read(written(tmp_path, "rows.jsonl", json.dumps(row)))[0] == [row]
 
 
 @pytest.mark.parametrize(
@@ -420,7 +440,7 @@ def test_a_line_of_100_mb_is_a_record_like_any_other(name: str, tmp_path: Path) 
 
 
 JSON = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(-(2**53), 2**53), st.text(max_size=8)),
+    st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=8)),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=4), inner, max_size=3)),
     max_leaves=8,
 )
@@ -434,6 +454,17 @@ def test_an_array_is_the_same_in_whatever_chunks_it_comes(rows: list[Any], size:
     end = Break()
     assert list(Elements(iter(chunks), end)) == rows
     assert end == Break()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.text('a":\\', max_size=2), JSON), max_size=4), st.sampled_from([": ", ":", " :"]))
+def test_what_a_record_says_counts_and_nothing_else(pairs: list[tuple[str, Any]], colon: str) -> None:
+    """Python's own reader says which keys stand there twice."""
+    text = "{" + ", ".join(json.dumps(key) + colon + json.dumps(one) for key, one in pairs) + "}"
+    first = dict(reversed(pairs))
+    agree = all(json.dumps(first[key]) == json.dumps(one) for key, one in pairs)
+    found = jsontext.value(text.encode())
+    assert found == json.loads(text) if agree else found.reason == "duplicate_key"
 
 
 @settings(max_examples=300, deadline=None)
