@@ -57,13 +57,23 @@ class Gauge(Bar):
 
     def words(self) -> list[str]:
         """`34/120 steps`, `1.2/s`, `0:42 left`, `loss 2.31`: the most important first."""
-        count = f"{self.n:,}/{self.of:,}" if self.of else f"{self.n:,}"
-        found = [f"{count} {self.unit}"]
+        many = _megabytes if self.unit == "bytes" else _whole
+        count = f"{many(self.n)}/{many(self.of)}" if self.of else many(self.n)
+        found = [f"{count} {'MB' if self.unit == 'bytes' else self.unit}"]
         figures = [f"{name} {figure(value)}" for name, value in list(self.figures.items())]
         rate = self.rate()
         if rate and self.of and self.of > self.n:
             found.append(f"{duration(max(round((self.of - self.n) / rate), 1))} left")
-        return [*found, *figures[:1], *([f"{figure(rate)}/s"] if rate else []), *figures[1:]]
+        speed = f"{_megabytes(rate)} MB/s" if rate and self.unit == "bytes" else f"{figure(rate)}/s" if rate else ""
+        return [*found, *figures[:1], *([speed] if speed else []), *figures[1:]]
+
+
+def _whole(n: float) -> str:
+    return f"{n:,}"
+
+
+def _megabytes(n: float) -> str:
+    return f"{n / 1e6:,.1f}"
 
 
 class Line:
@@ -90,6 +100,7 @@ class _StepProgress(Progress):
             yield gauge
         finally:
             self._line.gauges.remove(gauge)
+            self._line.note = what  # what comes between two pieces of work belongs to the one before
 
     def say(self, text: str) -> None:
         self._view.said(self._line, text)

@@ -143,6 +143,23 @@ def test_the_rate_is_that_of_late_and_the_time_left_follows(monkeypatch: pytest.
     assert gauge.rate() == pytest.approx(2, rel=0.05)
     assert gauge.words()[:2] == ["320/400 steps", "40 s left"]
 
+    file = Gauge("reading", 7_320_354, "bytes")
+    for _ in range(4):
+        now += 1
+        file.advance(1_000_000, kept=3)
+    assert file.words() == ["4.0/7.3 MB", "3 s left", "kept 3", "1.0 MB/s"]
+
+
+def test_between_two_pieces_of_work_the_last_one_is_named() -> None:
+    shown, console = screen()
+    shown.begin(["a"], recipe("a"))
+    shown.started("a")
+    assert "starting" in drawn(shown, console)[0]
+    with shown.progress("a").bar("near_dedup", 10):
+        pass
+    assert "near_dedup" in drawn(shown, console)[0] and "starting" not in drawn(shown, console)[0]
+    shown.__exit__()
+
 
 @pytest.mark.parametrize(
     ("made", "said"),
