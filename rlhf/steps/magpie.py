@@ -89,11 +89,11 @@ class Magpie(Writing, NamesModel):
 
     def _around(self, who: Writer) -> tuple[str, tuple[str, ...]]:
         """The text before a user's words, and what ends them."""
+        if self.pre_query:
+            return self.pre_query, ()
         from curation.models import ChatTemplate, load_tokenizer
         from curation.synthesis.writers import LocalWriter
 
-        if self.pre_query:
-            return self.pre_query, ()
         if isinstance(who, LocalWriter):
             template = who.loaded.template
         elif self.model_name_or_path is not None:
