@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field
@@ -70,6 +71,8 @@ class Benchmark(Settings):
 
     def bind_pointer(self, name: str, pointer: Bound, around: Surroundings) -> Bound:
         """The pointer tied to the content that it means now, as `ingest` does it."""
+        if _is_plain(Path(pointer.written)):
+            around.locate(pointer.written)  # no name of a data set, though it could be one
         return self._entry().bind_pointer(name, pointer, around)
 
     def items(self) -> Iterator[Item]:
@@ -136,8 +139,7 @@ def _records(file: SourceFile, shown: str) -> Iterator[Any]:
     from curation.sources.files import Records
     from curation.sources.jsontext import Broken
 
-    ends = file.path.name.lower().split(".")
-    if "txt" in ends[-2:]:
+    if _is_plain(file.path):
         yield from _lines(file)
         return
     records = Records(file.path)
@@ -151,6 +153,11 @@ def _records(file: SourceFile, shown: str) -> Iterator[Any]:
         raise UserError(error.what, where=error.where or shown, hint=error.hint) from error
     if records.end.broke_off:
         raise UserError("the file breaks off", where=shown, hint="get it anew: what is missing is not looked for")
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether a name is that of a plain text, packed or not."""
+    return "txt" in path.name.lower().split(".")[-2:]
 
 
 def _lines(file: SourceFile) -> Iterator[str]:

@@ -247,6 +247,12 @@ def test_columns_say_what_is_looked_for(tmp_path: Path) -> None:
         bound(tmp_path, benchmarks={"path": path.name, "columns": ["quest"]}).prepare()
 
 
+def test_a_file_that_is_not_there_is_said_before_the_run(tmp_path: Path) -> None:
+    for name in ("absent.txt", "absent.jsonl"):
+        with pytest.raises(UserError, match=f"there is no {name}"):
+            bound(tmp_path, benchmarks=name)
+
+
 @pytest.mark.parametrize(
     ("content", "what"),
     [
