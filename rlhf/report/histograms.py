@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 BINS = 40
-_SPAN = 50.0
+_SPAN = 12.0
 """A score whose largest values are so many times its median gets a logarithmic axis, if it is positive."""
 
 

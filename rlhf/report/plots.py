@@ -63,7 +63,8 @@ def histogram(found: Mapping[str, Any], bounds: Sequence[float] = ()) -> Histogr
     parts.append(f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{floor:.1f}" y2="{floor:.1f}"/>')
     for value in _marks(low, high, log):
         parts.append(
-            f'<text class="tick" x="{at(value):.1f}" y="{HEIGHT - 6}" text-anchor="middle">{number(value)}</text>'
+            f'<text class="tick" x="{at(value):.1f}" y="{HEIGHT - 6}" text-anchor="{_anchor(at(value))}">'
+            f"{number(value)}</text>"
         )
         parts.append(
             f'<line class="grid" x1="{at(value):.1f}" x2="{at(value):.1f}" y1="{HEIGHT - 20}" y2="{HEIGHT - 17}"/>'
@@ -79,14 +80,20 @@ def histogram(found: Mapping[str, Any], bounds: Sequence[float] = ()) -> Histogr
 
 
 def _marks(low: float, high: float, log: bool) -> list[float]:
-    """Round values along the axis: powers of ten on a logarithmic one, where there are some."""
-    if log:
-        powers = [10.0**k for k in range(math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9) + 1)]
-        every = math.ceil(len(powers) / 5)
-        if len(powers) > 1:
-            return powers[::every]
-        return [low, high]
-    return ticks(low, high, 6)
+    """Round values along the axis; on a logarithmic one powers of ten, or 1, 2 and 5 times them where there are few."""
+    if not log:
+        return ticks(low, high, 6)
+    exponents = range(math.floor(math.log10(low)), math.floor(math.log10(high) + 1e-9) + 1)
+    for digits in ((1,), (1, 2, 5)):
+        found = [d * 10.0**k for k in exponents for d in digits if low * (1 - 1e-9) <= d * 10.0**k <= high * (1 + 1e-9)]
+        if len(found) > 2:
+            return found[:: math.ceil(len(found) / 6)]
+    return [low, high]
+
+
+def _anchor(x: float) -> str:
+    """Where a label is held so that it does not run off the picture."""
+    return "start" if x < LEFT + 12 else "end" if x > WIDTH - RIGHT - 12 else "middle"
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,15 @@ def test_a_logarithmic_axis_has_equal_steps_for_equal_factors():
     assert by_value["100"] - by_value["1"] == pytest.approx(by_value["10,000"] - by_value["100"], abs=0.2)
 
 
+def test_a_short_logarithmic_axis_has_round_values_too_and_no_label_runs_off():
+    drawn = histogram({"score": "words", "low": 12.0, "high": 810.0, "log": True, "kept": [1, 2], "dropped": [0, 0]})
+    ticks = re.findall(r'<text class="tick" x="([\d.]+)"[^>]* text-anchor="(\w+)">([\d,]+)<', drawn.picture)
+    assert [value for _, _, value in ticks] == ["20", "50", "100", "200", "500"]
+    wide = histogram({"score": "w", "low": 1.0, "high": 1000.0, "log": True, "kept": [1], "dropped": [0]})
+    anchors = re.findall(r'text-anchor="(\w+)">([\d,]+)<', wide.picture)
+    assert anchors == [("start", "1"), ("middle", "10"), ("middle", "100"), ("end", "1,000")]
+
+
 def test_limits_are_read_from_conditions_on_either_side():
     operators = [{"op": "keep", "condition": "words >= 16 and (2 > ifd or not words > 900)"}, {"op": "turns", "min": 2}]
     assert bounds(operators) == {"words": [16.0, 900.0], "ifd": [2.0]}
