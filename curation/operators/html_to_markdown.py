@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -34,10 +35,8 @@ _PAGE = re.compile(
 """Programs for pages: what a rendered answer has not. Components are written with a capital letter or a hyphen."""
 _INDENTED = re.compile(r"\n[ \t]+</?(?:div|p|ul|ol|li|h[1-6]|table|tr|td|section|span|a|img|button|script|style)\b")
 _CODE = re.compile(r"<pre\b.*?</pre\s*>", re.IGNORECASE | re.DOTALL)
-_UNSEEN = re.compile(
-    r"<(script|style|template|noscript|button|svg)\b.*?</\1\s*>|<!--.*?-->|<[^>]*>",
-    re.IGNORECASE | re.DOTALL,
-)
+_UNSEEN = ("script", "style", "template", "noscript", "button", "svg")
+"""Elements whose text is not that of the page."""
 
 
 class HtmlToMarkdown(Mapper):
@@ -75,13 +74,17 @@ def is_html(text: str) -> bool:
     """Whether a message that begins and ends with a tag is an answer as a page showed it."""
     if not re.match(_STARTS, text):
         return False
-    outside = _CODE.sub("<pre></pre>", text)
+    outside = _each_block(text, lambda _: "<pre></pre>")
     return not _PAGE.search(outside) and len(_INDENTED.findall(outside)) < 2 and bool(visible(text).strip())
 
 
 def visible(source: str) -> str:
     """About what a browser would show of it, as one text."""
-    return html.unescape(_UNSEEN.sub(" ", source))
+    for name in _UNSEEN:
+        if f"</{name}" in source:  # else a search for the end of each would go through the whole text
+            source = re.sub(rf"(?is)<{name}\b.*?</{name}\s*>", " ", source)
+    source = re.sub(r"(?s)<!--.*?-->", " ", source) if "-->" in source else source
+    return html.unescape(re.sub(r"<[^<>]*>", " ", source))
 
 
 def _letters(text: str) -> int:
@@ -90,9 +93,15 @@ def _letters(text: str) -> int:
 
 def _prepared(text: str) -> str:
     """The HTML with code blocks that begin with their code, formulas as TeX, and raised text that stays apart."""
-    text = _CODE.sub(lambda found: _block(found[0]), text)
+    text = _each_block(text, _block)
     text = re.sub(r"<span class=[\"']katex-mathml[\"'].*?</math>\s*</span>", _formula, text, flags=re.DOTALL)
     return re.sub(r"<(su[pb])>([\w+-]{1,6})</\1>", lambda m: ("^" if m[1] == "sup" else "_") + m[2], text)
+
+
+def _each_block(text: str, edit: Callable[[str], str]) -> str:
+    """The HTML with its blocks of code edited."""
+    end = text.rfind("</pre") + 1
+    return _CODE.sub(lambda found: edit(found[0]), text[: end + 8]) + text[end + 8 :] if end else text
 
 
 def _block(pre: str) -> str:

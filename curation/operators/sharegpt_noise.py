@@ -10,6 +10,7 @@ The same words inside a sentence, a quotation or a program are somebody's text a
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -79,23 +80,33 @@ def _fails() -> pl.Expr:
 def question(text: str) -> str:
     """What a user wrote, without what the page wrote into it."""
     # The button is glued to the text or has a line of its own; behind a space it is a word of the user's.
-    return _unpaged(_unwarned(uncopied(re.sub(r"(?<=\S)\n?Share Prompt\s*$", "", text))))
+    return _at_the_end(uncopied(text), lambda end: _unpaged(_unwarned(re.sub(r"(?<=\S)\n?Share Prompt$", "", end))))
 
 
 def answer(text: str) -> str:
     """What the assistant wrote, without the buttons of its code blocks and what stands below it."""
     text = answer_with_errors(text)
-    return text if re.match(_only_errors(), text) else _unfooted(text, _patterns()["error"])
+    if re.match(_only_errors(), text):
+        return text
+    return _at_the_end(text, lambda end: _unfooted(end, _patterns()["error"]))
 
 
 def answer_with_errors(text: str) -> str:
     """The same, but errors stay."""
-    return _unfooted(_unpaged(_unwarned(uncopied(text))), _patterns()["footer"])
+    footer = _patterns()["footer"]
+    return _at_the_end(uncopied(text), lambda end: _unfooted(_unpaged(_unwarned(end)), footer))
+
+
+def _at_the_end(text: str, edit: Callable[[str], str]) -> str:
+    """The text edited without the white space behind it, which stays if nothing else changes."""
+    body = text.rstrip()
+    made = edit(body)
+    return text if made == body else made.rstrip()
 
 
 def _unwarned(text: str) -> str:
-    rest = _patterns()["warning"].sub("", text)
-    return rest if rest.strip() else text
+    rest = _patterns()["warning"].sub("", text).rstrip()
+    return rest or text
 
 
 def _unpaged(text: str) -> str:
@@ -142,8 +153,8 @@ def _patterns() -> dict[str, re.Pattern[str]]:
     from curation.operators.sharegpt_words import ERRORS, FOOTERS, WARNINGS
 
     return {
-        "warning": re.compile(rf"\s*{_any(WARNINGS)}\s*$"),
-        "page": re.compile(r"\n[ \t]*(?P<at>\d{1,3}) / (?P<of>\d{1,3})\s*$"),
-        "footer": re.compile(rf"\n[ \t]*{_any(FOOTERS)}[ \t]*\s*$"),
-        "error": re.compile(rf"\n[ \t]*\n[ \t]*{_any(ERRORS)}\s*$"),
+        "warning": re.compile(rf"{_any(WARNINGS)}$"),
+        "page": re.compile(r"\n[ \t]*(?P<at>\d{1,3}) / (?P<of>\d{1,3})$"),
+        "footer": re.compile(rf"\n[ \t]*{_any(FOOTERS)}$"),
+        "error": re.compile(rf"\n[ \t]*\n[ \t]*{_any(ERRORS)}$"),
     }

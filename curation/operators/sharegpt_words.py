@@ -68,7 +68,7 @@ ERRORS = (
     r"We(?:'|’)re experiencing exceptionally high demand\. Please hang tight as we work on scaling our systems\.",
     r"Our systems are a bit busy at the moment, please take a break and try again soon\.",
     r"ChatGPT is at capacity right now\.?",
-    r"(?:!?\s*)?[Nn]etwork error\.?",
+    r"!?[Nn]etwork error\.?",
     r"There was an error generating a response\.?",
     r"Something went wrong, please try (?:again|reloading the conversation)\.?",
     r"(?:Something went wrong|An error occurred)\. (?:Either the engine you requested does not exist or there was "
