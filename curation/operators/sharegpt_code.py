@@ -36,7 +36,8 @@ def uncopied(text: str) -> str:
             continue
         kept.append(lines[at])
         at += 1
-    return "\n".join(kept)
+    made = "\n".join(kept)
+    return made if made.strip() else text
 
 
 def _head(text: str) -> re.Match[str] | None:

@@ -88,7 +88,7 @@ def answer(text: str) -> str:
     text = answer_with_errors(text)
     if re.match(_only_errors(), text):
         return text
-    return _at_the_end(text, lambda end: _unfooted(end, _patterns()["error"]))
+    return _at_the_end(text, lambda end: _unfooted(end, _patterns()["error"], alone=True))
 
 
 def answer_with_errors(text: str) -> str:
@@ -118,14 +118,16 @@ def _unpaged(text: str) -> str:
     return before if before and before[-1] not in ":=+-*/×÷(,：" else text
 
 
-def _unfooted(text: str, line: re.Pattern[str]) -> str:
-    """Without the last lines that the page wrote, if anything is left."""
-    while found := line.search(text):
-        before = text[: found.start()].rstrip()
-        if not before or before[-1] in ":：":
-            return text
-        text = before
-    return text
+def _unfooted(text: str, line: re.Pattern[str], alone: bool = False) -> str:
+    """Without the last lines that the page wrote, if anything is left; with `alone` only behind an empty line."""
+    end = len(text)
+    while (start := text.rfind("\n", 0, end)) >= 0:
+        before = len(text[:start].rstrip())
+        apart = not alone or "\n" in text[before:start]
+        if not apart or not before or text[before - 1] in ":：" or not line.fullmatch(text[start:end].strip()):
+            break
+        end = before
+    return text[:end]
 
 
 def _any(words: tuple[str, ...]) -> str:
@@ -155,6 +157,6 @@ def _patterns() -> dict[str, re.Pattern[str]]:
     return {
         "warning": re.compile(rf"{_any(WARNINGS)}$"),
         "page": re.compile(r"\n[ \t]*(?P<at>\d{1,3}) / (?P<of>\d{1,3})$"),
-        "footer": re.compile(rf"\n[ \t]*{_any(FOOTERS)}$"),
-        "error": re.compile(rf"\n[ \t]*\n[ \t]*{_any(ERRORS)}$"),
+        "footer": re.compile(_any(FOOTERS)),
+        "error": re.compile(_any(ERRORS)),
     }

@@ -66,6 +66,7 @@ def test_the_button_of_a_code_block_goes_and_its_language_stays(before: str, aft
     [
         "Click on “Copy code” to copy the code.",
         "Copy code",
+        "python\nCopy code",
         "Buttons:\nCopy code\nEdit",
         "The `Dockerfile` has an unnecessary `sqlCopy code` line. Remove that line.",
         "```html\n<button>Copy code</button>\n```",
