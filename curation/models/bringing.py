@@ -38,6 +38,7 @@ def bring(
     eos_token: str | None = None,
     pad_token: str | None = None,
     trust_remote_code: bool = False,
+    weights: bool = True,
 ) -> dict[str, Any]:
     """Writes the artifact of a base model to `out`; returns figures about it.
 
@@ -47,21 +48,25 @@ def bring(
         eos_token: The token that ends an answer, where the tokenizer names none or another.
         pad_token: The token to pad with.
         trust_remote_code: Let the folder's own Python code run, and keep it with the model.
+        weights: False: config, tokenizer and chat template alone, which is enough to count tokens.
 
     Raises:
         UserError: the model is damaged or lacks something; the error says what to do.
     """
     written = source.written
-    path = source.local(trust_remote_code=trust_remote_code)
+    path = source.local(trust_remote_code=trust_remote_code, weights=weights)
     if path.is_file():
         from curation.models.gguf import read_gguf
 
         model, tokenizer = read_gguf(path, dtype)
-        model.save_pretrained(out, max_shard_size="4GB")
+        if weights:
+            model.save_pretrained(out, max_shard_size="4GB")
+        else:
+            model.config.save_pretrained(out)
         _clean_config(out / "config.json")
         del model
     else:
-        _copy(path, out, written, dtype, trust_remote_code)
+        _copy(path, out, written, dtype, trust_remote_code, weights)
         tokenizer = load_tokenizer(path)
     Lineage().write(out)
     if template is not None:
@@ -84,7 +89,7 @@ def bring(
     return _figures(out, tokenizer, written)
 
 
-def _copy(path: Path, out: Path, written: str, dtype: str, trust_remote_code: bool) -> None:
+def _copy(path: Path, out: Path, written: str, dtype: str, trust_remote_code: bool, weights: bool) -> None:
     for name in _CONFIGS:
         if (path / name).exists():
             shutil.copyfile(path / name, out / name)
@@ -101,18 +106,18 @@ def _copy(path: Path, out: Path, written: str, dtype: str, trust_remote_code: bo
             f"{written} is quantized ({config.quantization_config.get('quant_method', 'some method')})",
             hint="name the model that it was made from: it can be kept small by `load_in_4bit` in a training step",
         )
-    for weights in sorted(path.glob("*.safetensors")):
+    for file in sorted(path.glob("*.safetensors")) if weights else []:
         try:
             if dtype == "auto":
-                with safe_open(weights, "pt") as f:  # reads the header, which says how long the file must be
+                with safe_open(file, "pt") as f:  # reads the header, which says how long the file must be
                     f.keys()
-                shutil.copyfile(weights, out / weights.name)
+                shutil.copyfile(file, out / file.name)
             else:
-                tensors = {k: _cast(t, getattr(torch, dtype)) for k, t in load_file(weights).items()}
-                save_file(tensors, out / weights.name, metadata={"format": "pt"})
+                tensors = {k: _cast(t, getattr(torch, dtype)) for k, t in load_file(file).items()}
+                save_file(tensors, out / file.name, metadata={"format": "pt"})
         except SafetensorError as error:
             raise UserError(
-                f"{weights.name} of {written} is damaged: {_first_line(error)}", hint="was it copied whole?"
+                f"{file.name} of {written} is damaged: {_first_line(error)}", hint="was it copied whole?"
             ) from error
     if dtype != "auto":
         _edit(out / "config.json", dtype=dtype, torch_dtype=None)

@@ -36,16 +36,19 @@ class OutsideModel(Bound):
     def what(cls, kinds: tuple[Any, ...]) -> str:
         return "a model: a folder, a .gguf file (package:NAME/FILE.gguf too), or a name on the Hub"
 
-    def local(self, *, trust_remote_code: bool = False) -> Path:
+    def local(self, *, trust_remote_code: bool = False, weights: bool = True) -> Path:
         """The folder or GGUF file; a Hub model is downloaded into the Hub's cache, once.
+
+        Args:
+            weights: False: config, tokenizer and chat template are enough, and weights are not downloaded.
 
         Raises:
             UserError: it cannot be had, or what came is no model that may be read.
         """
         if self.path is not None:
             return self.path
-        folder = _download(self.written, self.identity(), trust_remote_code)
-        check_folder(folder, self.written)
+        folder = _download(self.written, self.identity(), trust_remote_code, weights)
+        check_folder(folder, self.written, weights)
         return folder
 
 
@@ -53,6 +56,8 @@ class NamesModel(Settings):
     """Settings that name a model from outside."""
 
     not_identity: ClassVar[frozenset[str]] = frozenset({"model_revision"})  # the pointer's digest holds the commit
+    asks_model: ClassVar[bool] = True
+    """Whether the model itself is asked; else its tokenizer is enough."""
 
     def bind_pointer(self, name: str, pointer: Bound, around: Surroundings) -> Bound:
         """Ties the model to its content; other pointers as usual."""
@@ -94,8 +99,11 @@ def _is_local(written: str, here: Path) -> bool:
     return (here / written).exists() or not _HUB_ID.fullmatch(written)
 
 
-def check_folder(folder: Path, written: str) -> None:
+def check_folder(folder: Path, written: str, weights: bool = True) -> None:
     """Says what is missing for a folder to be a model that may be read.
+
+    Args:
+        weights: False: its tokenizer alone is wanted.
 
     Raises:
         UserError: it has no config, no safetensors or no tokenizer, or is an adapter.
@@ -108,7 +116,7 @@ def check_folder(folder: Path, written: str) -> None:
         else:
             what, hint = "is no model folder: it has no config.json", "name the folder that `save_pretrained` wrote"
         raise UserError(f"{written} {what}", hint=hint)
-    if not any(folder.glob("*.safetensors")):
+    if weights and not any(folder.glob("*.safetensors")):
         pickles = sorted(p.name for pattern in _PICKLES for p in folder.glob(pattern))
         if pickles:
             raise UserError(
@@ -116,7 +124,10 @@ def check_folder(folder: Path, written: str) -> None:
                 hint="only safetensors are read from outside: convert it where you trust it, by "
                 "`AutoModelForCausalLM.from_pretrained(...).save_pretrained(...)`",
             )
-        raise UserError(f"{written} holds no weights (*.safetensors)", hint="was it copied whole?")
+        raise UserError(
+            f"{written} holds no weights (*.safetensors)",
+            hint="was it copied whole? A base with `weights: false` can only count tokens",
+        )
     if not any((folder / name).exists() for name in _TOKENIZERS):
         raise UserError(
             f"{written} has no tokenizer ({', '.join(_TOKENIZERS[:3])} ...)",
@@ -144,10 +155,11 @@ def commit(name: str, revision: str | None) -> str:
     return found
 
 
-def _download(name: str, sha: str, trust_remote_code: bool) -> Path:
+def _download(name: str, sha: str, trust_remote_code: bool, weights: bool) -> Path:
     from huggingface_hub import snapshot_download
 
-    wanted = [f"*{suffix}" for suffix in MODEL_SUFFIXES] + (["*.py"] if trust_remote_code else [])
+    suffixes = [s for s in MODEL_SUFFIXES if weights or s != ".safetensors"]
+    wanted = [f"*{suffix}" for suffix in suffixes] + (["*.py"] if trust_remote_code else [])
     try:
         return Path(snapshot_download(name, revision=sha, allow_patterns=wanted, ignore_patterns=["*/*"]))
     except Exception as error:

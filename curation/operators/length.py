@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 from pydantic_core import PydanticCustomError
@@ -26,6 +26,7 @@ class Length(Filter, NamesModel):
     Reasons: `too_few_words`, `too_many_words`, and the same for `chars` and `tokens`.
     """
 
+    asks_model: ClassVar[bool] = False
     op: Literal["length"] = "length"
     min_words: int | None = Field(None, ge=1)
     """Fewest words, by Unicode's rules; None: no bound, like every bound here."""
@@ -73,7 +74,7 @@ class Length(Filter, NamesModel):
         if self._tokenizer is None and (self.policy or self.model_name_or_path):
             from curation.models.loading import load_tokenizer
 
-            folder: Path = self.policy.folder if self.policy else self.model_name_or_path.local()  # type: ignore[union-attr]
+            folder: Path = self.policy.folder if self.policy else self.model_name_or_path.local(weights=False)  # type: ignore[union-attr]
             if folder.suffix == ".gguf":
                 raise UserError(
                     f"length cannot read a tokenizer from {folder.name}",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 from pydantic_core import PydanticCustomError
@@ -41,6 +41,7 @@ class SplitLong(WholeChats, NamesModel, Mapper, Filter):
     `template_refuses` (the model's template cannot write such a chat).
     """
 
+    asks_model: ClassVar[bool] = False
     op: Literal["split_long"] = "split_long"
     max_length: int = Field(ge=1)
     """Most tokens of a part, everything that the template writes included."""
@@ -74,7 +75,7 @@ class SplitLong(WholeChats, NamesModel, Mapper, Filter):
             from curation.models.template import ChatTemplate
 
             source: Any = self.policy or self.model_name_or_path
-            folder: Path = source.folder if self.policy else source.local()
+            folder: Path = source.folder if self.policy else source.local(weights=False)
             if folder.suffix == ".gguf":
                 hint = "name the step that read the file, `policy: base`"
                 raise UserError(f"split_long cannot read a tokenizer from {folder.name}", hint=hint)

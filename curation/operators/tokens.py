@@ -6,7 +6,7 @@ the tokenizer hardly saw. What counts against `max_length` in training is the ch
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import PrivateAttr, model_validator
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 class Tokens(NamesModel, Scorer):
     """Counts tokens by a model's tokenizer. Only the tokenizer is read, never the weights."""
 
+    asks_model: ClassVar[bool] = False
     op: Literal["tokens"] = "tokens"
     policy: Ref[Policy] | None = None
     """The step that made the model; this or `model_name_or_path`."""
@@ -51,7 +52,7 @@ class Tokens(NamesModel, Scorer):
         if self._tokenizer is None:
             from curation.models.loading import load_tokenizer
 
-            folder: Path = self.policy.folder if self.policy else self.model_name_or_path.local()  # type: ignore[union-attr]
+            folder: Path = self.policy.folder if self.policy else self.model_name_or_path.local(weights=False)  # type: ignore[union-attr]
             if folder.suffix == ".gguf":
                 raise UserError(
                     f"tokens cannot read a tokenizer from {folder.name}",

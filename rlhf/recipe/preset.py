@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from curation.artifact import Ref, pointers
 from curation.errors import RecipeError, did_you_mean
+from curation.operator import Operator
 from rlhf.recipe import shipped
 from rlhf.recipe.document import Node, parse, read
 from rlhf.recipe.load import LoadedRecipe, examined, extended
@@ -60,9 +62,23 @@ def loaded_for(
     loaded, problems = examined(_map(top), {}, here, sets=sets, profile=profile)
     if problems and found.base is not None:  # operators may look at the model that the preset starts from
         loaded, problems = examined(_map({**top, "base": found.base}), {}, here, sets=sets, profile=profile)
+        if not problems and not _asks_base(loaded):
+            keys = {**found.base.keys, "weights": flag}
+            base = Node({**found.base.value, "weights": Node(False, flag)}, found.base.place, keys)
+            loaded, problems = examined(_map({**top, "base": base}), {}, here, sets=sets, profile=profile)
     if problems:
         raise RecipeProblems(problems)
     return loaded
+
+
+def _asks_base(loaded: LoadedRecipe) -> bool:
+    """Whether an operator asks the base model itself, and not its tokenizer alone."""
+    operators: Sequence[Operator] = getattr(loaded.steps["curated"], "operators", ())
+    return any(
+        getattr(operator, "asks_model", True) and isinstance(pointer, Ref) and pointer.step == "base"
+        for operator in operators
+        for _, pointer, _ in pointers(operator)
+    )
 
 
 class _Found:

@@ -31,6 +31,9 @@ class Base(NamesModel, Step):
     """The token to pad with. None: the tokenizer's, else its end token."""
     dtype: DType = "auto"
     """What the weights are kept in. `auto`: as they come; a quantized GGUF becomes bfloat16."""
+    weights: bool = True
+    """False leaves the weights where they are and brings in config, tokenizer and chat template: enough to count tokens
+    and to split by them, and a thousand times smaller. No step can run such a model."""
     trust_remote_code: bool = False
     """Let Python code that comes with the model run. Only for models whose code you have read."""
 
@@ -51,6 +54,7 @@ class Base(NamesModel, Step):
                 eos_token=self.eos_token,
                 pad_token=self.pad_token,
                 trust_remote_code=self.trust_remote_code,
+                weights=self.weights,
             )
             bar.advance()
         return Done(metrics=metrics, numerics=numerics_class(self.dtype))

@@ -97,6 +97,6 @@ class Magpie(Writing, NamesModel):
         if isinstance(who, LocalWriter):
             template = who.loaded.template
         elif self.model_name_or_path is not None:
-            template = ChatTemplate(load_tokenizer(self.model_name_or_path.local()))
+            template = ChatTemplate(load_tokenizer(self.model_name_or_path.local(weights=False)))
         before, end = template.before_user(self.system)
         return before, (end,)

@@ -67,6 +67,33 @@ def test_a_file_and_a_preset_make_a_folder_that_datasets_opens(rlhf: Run) -> Non
     assert (Path("clean") / "README.md").read_text() == before
 
 
+PRESET = """
+recipe: counted
+base: {{model_name_or_path: {micro}}}
+steps:
+  rows: {{step: ingest, datasets: [{{path: {chats}}}]}}
+  clean: {{step: curate, data: rows, operators: [{operators}]}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("operators", "weights"),
+    [
+        ("{tokens: {policy: base}}, {split_long: {policy: base, max_length: 400}}", False),
+        ("trim, {tokens: {policy: base}}, {perplexity: {policy: base}}", True),
+    ],
+)
+def test_weights_are_brought_in_only_when_a_model_is_asked(
+    rlhf: Run, micro: Path, operators: str, weights: bool
+) -> None:
+    Path("counted.yaml").write_text(PRESET.format(micro=micro, chats=CHATS, operators=operators))
+    code, _, err = rlhf("curate", str(CHATS), "--preset", "counted.yaml", "--out", "clean", "--json")
+    assert code == 0, err
+    base = next(path for path in Path(".rlhf/artifacts").iterdir() if (path / "tokenizer_config.json").exists())
+    assert bool([*base.glob("*.safetensors")]) is weights
+    assert min(row["tokens"] for row in opened("clean")["train"]["scores"]) > 0
+
+
 def test_operators_are_written_out_or_in_a_file(rlhf: Run) -> None:
     Path("ops.yaml").write_text("- words\n- keep: words >= 3\n")
     for given in ("ops.yaml", "[words, {keep: 'words >= 3'}]"):

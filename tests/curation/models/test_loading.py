@@ -116,3 +116,10 @@ def test_missing_weights_are_not_drawn_at_random(micro_copy: Path) -> None:
     save_file(tensors, weights, metadata={"format": "pt"})
     with pytest.raises(UserError, match=r"lacks 1 of its weights, the first is model\.layers\.1\.mlp\.up_proj"):
         load_policy(micro_copy)
+
+
+def test_a_model_without_its_weights_says_so(micro_copy: Path) -> None:
+    (micro_copy / "model.safetensors").unlink()
+    with pytest.raises(UserError, match="holds no weights") as caught:
+        load_policy(micro_copy)
+    assert "weights: false" in caught.value.hint

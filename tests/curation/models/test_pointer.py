@@ -146,10 +146,10 @@ ASK = """
 import sys
 from curation.errors import UserError
 from curation.models.pointer import OutsideModel, commit
-for name, revision in [a.split("@") for a in sys.argv[1:]]:
+for name, revision, *less in [a.split("@") for a in sys.argv[1:]]:
     try:
         sha = commit(name, revision or None)
-        print(sha if revision != sha else OutsideModel(name, None, sha).local())
+        print(sha if revision != sha else OutsideModel(name, None, sha).local(weights=not less))
     except UserError as error:
         print(error.what, "|", error.hint)
 """
@@ -190,6 +190,14 @@ def test_a_model_is_downloaded_once_without_its_pickles(hub: str, micro: Path, t
     assert again == [place]
     (refused,) = ask(hub, f"someone/model@{SHA}", HF_HOME=str(tmp_path / "empty"), HF_HUB_OFFLINE="1")
     assert "cannot be reached" in refused
+
+
+def test_a_tokenizer_comes_without_the_weights(hub: str, micro: Path, tmp_path: Path) -> None:
+    Hub.files = {p.name: p.read_bytes() for p in micro.iterdir()}
+    Hub.handed_out.clear()
+    (place,) = ask(hub, f"someone/model@{SHA}@tokenizer", HF_HOME=str(tmp_path))
+    assert {p.name for p in Path(place).iterdir()} == {p.name for p in micro.iterdir()} - {"model.safetensors"}
+    assert "model.safetensors" not in Hub.handed_out
 
 
 def test_a_repository_of_pickles_is_refused_when_it_came(hub: str, micro: Path, tmp_path: Path) -> None:
