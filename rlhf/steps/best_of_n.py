@@ -66,7 +66,9 @@ class BestOfN(Writing):
         from curation.synthesis.answers import answered, choose
         from curation.synthesis.made import Made, counted
         from rlhf.evaluation.judging import scores
+        from rlhf.steps.local_models import on_its_device
 
+        on_its_device([self.scorer], room)
         rows = table.rows(self.prompts.folder, table.part_or(self.prompts.folder, self.prompts.part, "train"))
         chosen, dropped = choose(rows, self.max_prompts)
 

@@ -160,7 +160,9 @@ class Compare(Step):
 def _scored(scorer: Scorer, pairs: Pairs, min_gap: float, rows: Sequence[conversation.Candidates], room: Room) -> Done:
     from curation.labeling.answers import Distinct
     from rlhf.steps.endpoints import reachable
+    from rlhf.steps.local_models import on_its_device
 
+    numerics = on_its_device([scorer], room)
     distinct = [Distinct.of(row) for row in rows]
     able = [d for d in distinct if d.reason is None]
     lost = [(d.row, d.reason) for d in distinct if d.reason is not None]
@@ -173,7 +175,7 @@ def _scored(scorer: Scorer, pairs: Pairs, min_gap: float, rows: Sequence[convers
     if metrics.get("unreadable"):
         room.warn(f"{metrics['unreadable']} pairs are ties because a verdict on them could not be read")
     done = _published(len(rows), made, lost, metrics, scorer.op, room)
-    done.tokens, done.usd = connections.usage.tokens(), connections.usage.usd
+    done.tokens, done.usd, done.numerics = connections.usage.tokens(), connections.usage.usd, numerics
     return done
 
 

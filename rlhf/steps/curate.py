@@ -64,8 +64,10 @@ class Curate(Step):
     def run(self, room: Room) -> Done:
         from curation.pipeline import curate
         from rlhf.report.seen import look
-        from rlhf.steps.endpoints import reachable
+        from rlhf.steps.endpoints import judged, reachable
+        from rlhf.steps.local_models import on_its_device
 
+        numerics = on_its_device(self.operators, room)
         with reachable(room) as connections:
             curated = curate(
                 [(ref.folder, ref.part) for ref in self.data],
@@ -81,16 +83,16 @@ class Curate(Step):
         dropped = room.work / "dropped"
         shutil.rmtree(dropped, ignore_errors=True)
         lost = curated.dropped.write(dropped)
-        notes = {"judged": connections.usage.notes} if connections.usage.notes else {}
         seen = look(room.out, dropped if lost else None, curated.ledger)
         return Done(
             ledger=curated.ledger,
-            metrics={**_metrics(curated.ledger, kept, room), **notes},
+            metrics={**_metrics(curated.ledger, kept, room), **judged(connections)},
             examples=seen.examples,
             pictures=seen.pictures,
             side={"dropped": dropped} if lost else {},
             tokens=connections.usage.tokens(),
             usd=connections.usage.usd,
+            numerics=numerics,
         )
 
 

@@ -113,6 +113,7 @@ def published(
 ) -> Done:
     """Writes the rows, beside them what was dropped and what could not be read, and says what it took."""
     from curation import table
+    from rlhf.steps.endpoints import judged
 
     table.write_rows(room.out, made.rows, kind)
     side: dict[str, Path] = {}
@@ -125,7 +126,7 @@ def published(
     written = sum(w.tokens for w in local)
     return Done(
         ledger=ledger,
-        metrics=made.figures,
+        metrics={**made.figures, **judged(connections)},
         examples=[*map(_example, made.rows[:_SHOWN]), *seen.examples],
         pictures=seen.pictures,
         side=side,

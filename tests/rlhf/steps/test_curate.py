@@ -231,6 +231,34 @@ def test_a_budget_changed_after_model_scorers_costs_no_forward_pass(
     assert len(rows) > asked
 
 
+def test_models_score_on_the_device_of_the_profile(
+    tmp_path: Path, micro: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    data = stored(tmp_path / "data", [chat("You open the door.", 1)])
+    policy = Ref("base", accepts=(Policy,)).bound(micro, micro.name)
+    for name, device, operator in (
+        ("here", "cpu", {"perplexity": {"policy": policy}}),
+        ("nowhere", "cuda", {"perplexity": {"policy": policy}}),
+        ("none", "cuda", "words"),
+    ):
+        (tmp_path / name).mkdir()
+        step = Curate.model_validate({"data": data, "operators": [operator]})
+        where = room(tmp_path / name, training={"device": device, "threads": 1})
+        if name == "nowhere":
+            with pytest.raises(UserError, match="the profile asks for CUDA"):
+                step.run(where)
+            continue
+        done = step.run(where)
+        assert isinstance(done, Done)
+        found = {k: done.numerics.get(k) for k in ("device", "threads", "dtype")}
+        assert found == (
+            {"device": "cpu", "threads": 1, "dtype": "float32"} if name == "here" else dict.fromkeys(found)
+        )
+
+
 # What `check` says
 
 RECIPE = """
