@@ -248,26 +248,34 @@ steps:
         assert loaded.needs("out") == ("rows",) and loaded.kinds["out"] is Release
 
 
-@pytest.mark.parametrize("trainer", ["sft", "dpo"])
+@pytest.mark.parametrize("trainer", ["SFT", "DPO", "Reward", "KTO"])
 def test_trl_s_trainers_take_it_as_it_is(trainer: str, micro: Path, tmp_path: Path) -> None:
     import trl
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
-    rows: list[Any] = (
-        [chat("How do I open the door?", f"Please open door {i}.", scores={"words": 1.0 * i}) for i in range(4)]
-        if trainer == "sft"
-        else [pair(i) for i in range(4)]
-    )
+    def chats(**more: Any) -> list[Any]:
+        return [
+            chat("How do I open the door?", f"Please open door {i}.", scores={"words": 1.0 * i}, **more)
+            for i in range(4)
+        ]
+
+    rows: list[Any] = {
+        "SFT": chats(),
+        "KTO": [*chats(label=True)[:2], *chats(label=False)[2:]],
+    }.get(trainer, [pair(i) for i in range(4)])
     out, _ = released(tmp_path, rows)
-    config, cls = (trl.SFTConfig, trl.SFTTrainer) if trainer == "sft" else (trl.DPOConfig, trl.DPOTrainer)
+    config, cls = getattr(trl, f"{trainer}Config"), getattr(trl, f"{trainer}Trainer")
     args = config(
         output_dir=str(tmp_path / "run"), per_device_train_batch_size=2, max_steps=1, report_to="none", use_cpu=True
     )
+    tokenizer = AutoTokenizer.from_pretrained(micro)
+    kind = AutoModelForSequenceClassification if trainer == "Reward" else AutoModelForCausalLM
+    more = {"num_labels": 1, "pad_token_id": tokenizer.pad_token_id} if trainer == "Reward" else {}
     trainer_ = cls(
-        model=AutoModelForCausalLM.from_pretrained(micro),
+        model=kind.from_pretrained(micro, **more),
         args=args,
         train_dataset=opened(out, tmp_path)["train"],
-        processing_class=AutoTokenizer.from_pretrained(micro),
+        processing_class=tokenizer,
     )
     result = trainer_.train()
     assert result.global_step == 1 and result.training_loss > 0
