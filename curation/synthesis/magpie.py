@@ -15,6 +15,9 @@ from curation.progress import SILENT, Progress
 from curation.synthesis.made import Dropped, Made, Unread, counted, short
 from curation.synthesis.writers import Question, Writer, Written, tried
 
+BARREN = 50
+"""After so many user's turns in a row of which none could be used, no more is expected."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -28,7 +31,7 @@ class Plan:
     system: str | None = None
     """What the answer is asked under; `before` holds it already."""
     max_draws: int | None = None
-    """User's turns after which the loop gives up. None: ten times as many as are wanted."""
+    """User's turns after which the loop gives up. None: after `BARREN` in a row of which none could be used."""
     greedy: bool = True
     """Answers take the likeliest token each time."""
     license: str = ""
@@ -47,6 +50,7 @@ class Magpie:
 
     def __post_init__(self) -> None:
         self._seen: set[str] = set()
+        self._barren = 0
         self._digest = digest("magpie", self.writer.policy, self.plan.before)
 
     def run(self) -> Made[Conversation]:
@@ -56,15 +60,15 @@ class Magpie:
             UserError: too little that is drawn can be used, or the model cannot be asked any more; with what is there.
         """
         plan, made = self.plan, self.made
-        most = plan.max_draws or 10 * plan.want
         with self.progress.bar("chats", plan.want, "rows") as bar:
             while len(made.rows) < plan.want:
-                if self.draws >= most:
+                left = self._wave() if plan.max_draws is None else plan.max_draws - self.draws
+                if self._barren >= BARREN or left <= 0:
                     lost = counted([*made.dropped, *made.unread])
                     hint = "raise `max_draws`, or let a model write that was tuned to chat"
-                    raise self._short(UserError(f"{self.writer.name} was asked for {most:,} ({lost})", hint=hint))
+                    raise self._short(UserError(f"{self.writer.name} was asked for {self.draws:,} ({lost})", hint=hint))
                 before = len(made.rows)
-                wave = range(self.draws, min(self.draws + self._wave(), most))
+                wave = range(self.draws, self.draws + min(left, self._wave()))
                 error = self._draw(wave)
                 if error and len(made.rows) < plan.want:
                     raise self._short(error)
@@ -90,8 +94,9 @@ class Magpie:
         answers, later = tried(self.writer, questions, f"{self.writer.name} answers")
         said_to = iter(answers)
         for number, turn in zip(wave, found, strict=False):
-            if len(self.made.rows) >= plan.want:
+            if len(self.made.rows) >= plan.want or self._barren >= BARREN:
                 return None
+            before = len(self.made.rows)
             if isinstance(turn, Unread):
                 self.made.unread.append(turn)
             elif isinstance(turn, Dropped):
@@ -102,6 +107,7 @@ class Magpie:
                     return later
                 self._keep(number, (*system, turn), said)
             self.draws += 1
+            self._barren = 0 if len(self.made.rows) > before else self._barren + 1
         return error or later
 
     def _read(self, number: int, said: Written) -> Message | Dropped | Unread:

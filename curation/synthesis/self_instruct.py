@@ -34,6 +34,9 @@ BLOCKED = (
 """What a model of text cannot do anything with: Alpaca's 18 words."""
 _WAVES = 4
 """So many times what a writer does at once is asked together, so that a slow answer holds up few others."""
+BARREN = 20
+"""After so many questions in a row of which nothing stayed, no more is expected. Depends on no other number, so that
+who then wants as many as are there gets them."""
 OPENING = "¿¡"
 """Marks that a sentence may begin with."""
 
@@ -105,19 +108,13 @@ class Plan:
     length: int = 20
     """Tasks of the list that a question begins, those that it shows included."""
     max_questions: int | None = None
-    """Questions after which the loop gives up. None: ten times as many as would do if every task stayed."""
+    """Questions after which the loop gives up. None: after `BARREN` in a row of which nothing stayed."""
     raw: bool = False
     """Ask for raw text, which a model that was not tuned to chat goes on with, instead of sending a message."""
     language: str | None = None
     wording: Wording = "plain"
     license: str = ""
     seed: int = 42
-
-    @property
-    def most(self) -> int:
-        """The number of questions after which it gives up."""
-        new = max(1, self.length - self.shown)
-        return self.max_questions or 10 * -(-self.want // new)
 
 
 class SelfInstruct:
@@ -147,7 +144,7 @@ class SelfInstruct:
         self.made: Made[Conversation] = Made()
         self.questions = 0
         """Whose answers were read."""
-        self._serial = 0
+        self._serial = self._barren = 0
         self._ids = [conversation(seed, plan.wording).id for seed in seeds]
         self._pool = Pool()
         for words in rules.words([seed.instruction for seed in seeds]):
@@ -164,9 +161,10 @@ class SelfInstruct:
         with self.progress.bar("new instructions", plan.want, "rows") as bar:
             while len(made.rows) < plan.want:
                 before = len(made.rows)
-                if self.questions >= plan.most:
+                left = self._wave() if plan.max_questions is None else plan.max_questions - self.questions
+                if self._barren >= BARREN or left <= 0:
                     raise self._gives_up()
-                wave = range(self.questions, min(self.questions + self._wave(), plan.most))
+                wave = range(self.questions, self.questions + min(left, self._wave()))
                 questions = [self.question(n) for n in wave]
                 answers, error = tried(self.writer, questions, f"{self.writer.name} writes tasks")
                 self._take(wave, answers)
@@ -200,9 +198,11 @@ class SelfInstruct:
     def _take(self, wave: Sequence[int], answers: Sequence[Written | None]) -> None:
         """Reads the answers in order, up to the first that is missing or until there is enough."""
         for number, answer in zip(wave, answers, strict=True):
-            if answer is None or len(self.made.rows) >= self.plan.want:
+            before = len(self.made.rows)
+            if answer is None or before >= self.plan.want or self._barren >= BARREN:
                 return
             self.questions += 1
+            self._barren += 1
             if answer.refused:
                 self.made.unread.append(Unread(number, answer.refused, answer.text))
                 continue
@@ -214,6 +214,8 @@ class SelfInstruct:
                     self.made.unread.append(Unread(number, piece.reason, piece.text))
                 else:
                     self._decide(piece, number, shown)
+            if len(self.made.rows) > before:
+                self._barren = 0
 
     def _decide(self, task: Task, number: int, shown: Sequence[str]) -> None:
         """Keeps a task, or drops it with its reason."""
@@ -245,7 +247,6 @@ class SelfInstruct:
         lost = counted([*self.made.dropped, *self.made.unread]) or "nothing was answered"
         error = UserError(
             f"{self.writer.name} was asked {self.questions:,} times ({lost})",
-            where="",
             hint="raise `max_requests`, or let a model write that keeps to the form of the list",
         )
         return self._short(error)

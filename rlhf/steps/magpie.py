@@ -43,7 +43,8 @@ class Magpie(Writing, NamesModel):
     """Answers take the likeliest token each time, as in the paper. False draws them like the user's turns, for models
     that take no temperature."""
     max_draws: int | None = Field(None, ge=1)
-    """User's turns after which the step gives up, and says how far it came. None: ten times as many as are wanted."""
+    """User's turns after which the step gives up, and says how far it came. None: after 50 in a row of which none
+    could be used."""
     license: str = ""
     """SPDX id of what is made, as far as the terms of the model that writes decide it; carried to cards."""
     max_completion_length: int = Field(1024, ge=1)

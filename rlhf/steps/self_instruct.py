@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from curation.artifact import Conversations, InputFile, Kind
 from rlhf.recipe.step import Done, Room, Step
@@ -32,8 +32,8 @@ class SelfInstruct(Writing):
     instructions_per_request: int = Field(20, ge=2)
     """Length of the list that a question asks for, the demonstrations included."""
     max_requests: int | None = Field(None, ge=1)
-    """Questions after which the step gives up, and says how far it came. None: ten times as many as would do if every
-    task stayed."""
+    """Questions after which the step gives up, and says how far it came. None: after 20 in a row of which nothing
+    stayed."""
     language: str | None = None
     """What the tasks should be written in, as the question says it (`Vietnamese`). None: nothing is said, and a model
     goes by the seeds."""
@@ -62,6 +62,13 @@ class SelfInstruct(Writing):
     """SPDX id of what is made, as far as the terms of the model that writes decide it; carried to cards."""
     max_completion_length: int = Field(3072, ge=1)
     """Tokens of an answer, which is a whole list. The task at which a longer one is cut does not count."""
+
+    @field_validator("blocked_words", "blocked_starts")
+    @classmethod
+    def _not_empty(cls, words: list[str] | None) -> list[str] | None:
+        if any(not word.strip() for word in words or ()):
+            raise ValueError("an empty text would be found in every instruction")
+        return words
 
     @model_validator(mode="after")
     def _leaves_room(self) -> Self:

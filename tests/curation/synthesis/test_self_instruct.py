@@ -195,9 +195,23 @@ def test_a_model_that_writes_nothing_new_is_given_up_and_told_so() -> None:
     same = Task("Hold the same old thing every day.", "", "Yes.")
     with pytest.raises(UserError, match="1 of 34 instructions are there, 33 are missing") as error:
         run(FakeWriter(lambda q: listed(same)), 34)
-    # 34 new ones are two lists of 17: ten times as many, and no more, are asked for.
-    assert "asked 20 times (19 too_similar)" in error.value.what
+    # One that stays, and then twenty in a row of which nothing does.
+    assert "asked 21 times (20 too_similar)" in error.value.what
     assert "num_instructions: 1" in error.value.hint and "max_requests" in error.value.hint
+
+
+def test_who_makes_do_with_what_is_there_gets_it() -> None:
+    """Each tenth question gives one task: the number that was reached is reached again, whatever was wanted first."""
+
+    def says(question: Question) -> str:
+        n = question.sample
+        fresh = Task(f"{VERBS[n // 10 % 20]} item{n} part near place{n} again", "", "Done.")
+        return listed(fresh if n % 10 == 9 else SEEDS[0])
+
+    with pytest.raises(UserError, match="5 of 40 instructions are there") as error:
+        run(FakeWriter(says), 40, max_questions=55)
+    assert "`num_instructions: 5`" in error.value.hint
+    assert len(run(FakeWriter(says), 5).made.rows) == 5
 
 
 def test_a_question_goes_on_as_raw_text_for_a_model_that_was_not_tuned_to_chat() -> None:

@@ -224,6 +224,7 @@ def test_settings_that_do_not_belong_together_are_refused() -> None:
         ({"endpoint_model": "gpt", "top_k": 5}, "`top_k` is for a `policy`"),
         ({"policy": "sft", "instructions_per_request": 3}, "leave room"),
         ({"policy": "sft", "min_words": 9, "max_words": 8}, "nothing could stay"),
+        ({"policy": "sft", "blocked_words": ["map", " "]}, "found in every instruction"),
         ({"policy": "sft", "num_instructions": 0}, "greater than or equal to 1"),
     ):
         with pytest.raises(ValidationError, match=re.escape(word)):
