@@ -19,6 +19,7 @@ from typing import Literal
 from curation.conversation import Conversation, Message, Source, digest
 from curation.errors import UserError
 from curation.formats.alpaca import prompt as stanford_prompt
+from curation.operators.blocklist import ALPACA
 from curation.progress import SILENT, Progress
 from curation.synthesis.made import Dropped, Made, Unread, counted, short
 from curation.synthesis.rouge import Pool, ascii_words, unicode_words
@@ -27,11 +28,8 @@ from curation.synthesis.writers import Question, Writer, Written, tried
 
 Wording = Literal["plain", "stanford"]
 
-BLOCKED = (
-    *("image", "images", "graph", "graphs", "picture", "pictures", "file", "files", "map", "maps", "draw", "plot"),
-    *("go to", "video", "audio", "music", "flowchart", "diagram"),
-)
-"""What a model of text cannot do anything with: Alpaca's 18 words."""
+BLOCKED = ALPACA
+"""What a model of text cannot do anything with: Alpaca's 18 words, which `blocklist` knows as a list."""
 _WAVES = 4
 """So many times what a writer does at once is asked together, so that a slow answer holds up few others."""
 BARREN = 20
