@@ -182,7 +182,7 @@ class Client:
         create: Any = self._connection().chat.completions.create
         try:
             return create(**body, **{self._length_key: length})
-        except openai.BadRequestError as error:
+        except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
             # Newer OpenAI models refuse the old name; other servers know no other.
             if self._length_key == "max_tokens" and "max_completion_tokens" in str(error.body):
                 self._length_key = "max_completion_tokens"

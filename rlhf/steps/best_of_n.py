@@ -68,14 +68,13 @@ class BestOfN(Writing):
         from rlhf.evaluation.judging import scores
         from rlhf.steps.local_models import on_its_device
 
-        on_its_device([self.scorer], room)
         rows = table.rows(self.prompts.folder, table.part_or(self.prompts.folder, self.prompts.part, "train"))
         chosen, dropped = choose(rows, self.max_prompts)
 
         def score(chats: list[Conversation]) -> list[float]:
             return scores(self.scorer, chats, work=room.work / "scores", cache=room.scores, progress=room.progress)
 
-        with writer(self, room) as (who, connections):
+        with on_its_device([self.scorer], room), writer(self, room) as (who, connections):
             candidates, silent = answered(chosen, [who], self.num_generations)
             column = self.scorer.column
             made: Made[Any]

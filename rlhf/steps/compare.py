@@ -162,12 +162,11 @@ def _scored(scorer: Scorer, pairs: Pairs, min_gap: float, rows: Sequence[convers
     from rlhf.steps.endpoints import reachable
     from rlhf.steps.local_models import on_its_device
 
-    numerics = on_its_device([scorer], room)
     distinct = [Distinct.of(row) for row in rows]
     able = [d for d in distinct if d.reason is None]
     lost = [(d.row, d.reason) for d in distinct if d.reason is not None]
     metrics: dict[str, Any] = {"identical": sum(d.identical for d in distinct)}
-    with reachable(room) as connections:
+    with on_its_device([scorer], room) as numerics, reachable(room) as connections:
         if isinstance(scorer, PairScorer):
             made, metrics["unreadable"] = _side_by_side(scorer, able, pairs)
         else:

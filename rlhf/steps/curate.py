@@ -67,8 +67,7 @@ class Curate(Step):
         from rlhf.steps.endpoints import judged, reachable
         from rlhf.steps.local_models import on_its_device
 
-        numerics = on_its_device(self.operators, room)
-        with reachable(room) as connections:
+        with on_its_device(self.operators, room) as numerics, reachable(room) as connections:
             curated = curate(
                 [(ref.folder, ref.part) for ref in self.data],
                 self.operators,

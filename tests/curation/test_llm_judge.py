@@ -196,11 +196,16 @@ def test_a_ten_of_two_tokens_and_tokens_that_are_not_the_text_give_the_number() 
             assert JUDGE.score([chat("x")]) == [wanted]
 
 
-def test_a_server_that_refuses_to_tell_is_asked_without(tmp_path: Path) -> None:
-    from chat_server import refuses
-
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (400, '{"error": {"message": "logprobs is not supported with this model"}}'),
+        (422, '{"detail": "Unexpected fields in the request: logprobs, top_logprobs"}'),
+    ],
+)
+def test_a_server_that_refuses_to_tell_is_asked_without(status: int, said: str) -> None:
     def answer(body: dict[str, Any], number: int) -> Says | str:
-        return refuses(400, "logprobs is not supported with this model") if "logprobs" in body else "[[6]]"
+        return Says(status=status, raw=said) if "logprobs" in body else "[[6]]"
 
     with served(answer) as server:
         assert JUDGE.score([chat("a"), chat("b")]) == [6.0, 6.0]
