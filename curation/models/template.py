@@ -199,6 +199,17 @@ class ChatTemplate:
 
     # Tokens
 
+    def check(self, messages: Sequence[Message]) -> None:
+        """Refuses a text that would end a turn or begin one.
+
+        Raises:
+            Refused: a message holds the text of a control token.
+        """
+        for message in messages:
+            for token in self._control:
+                if token in message.content:
+                    raise Refused("control_token", f"the text holds the control token {token}")
+
     def prompt_ids(self, messages: Sequence[Message], tools: str | None = None) -> list[int]:
         """What the model sees when it is asked to answer these messages."""
         return self._ids(self.text(messages, tools, ask=True))
@@ -221,10 +232,7 @@ class ChatTemplate:
         Raises:
             Refused: the template refuses the chat, the marks cannot be exact, or a text holds a control token.
         """
-        for message in messages:
-            for token in self._control:
-                if token in message.content:
-                    raise Refused("control_token", f"the text holds the control token {token}")
+        self.check(messages)
         text, spans = self.marks(messages, tools)
         ids, turns = self._pieces(text, spans) if piecewise else self._marked(text, spans)
         if not turns:

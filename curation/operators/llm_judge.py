@@ -196,11 +196,14 @@ class LlmJudge(NamesModel, PairScorer):
         from curation.models.expecting import within
 
         loaded = self._model()
+        questions = [[Message("user", f"{self._task(task)}\n\n{text}")] for text in texts]
         try:
-            questions = [[Message("user", f"{self._task(task)}\n\n{text}")] for text in texts]
+            loaded.template.check([message for question in questions for message in question])
             return [within(loaded, loaded.template.prompt_ids(question)) for question in questions]
         except Refused as refusal:
-            raise UserError(f"the judge {loaded.name} cannot be asked: {refusal.why}") from refusal
+            what = f"the judge {loaded.name} cannot be asked: {refusal.why}"
+            hint = "clean or drop such rows with an operator before this one"
+            raise UserError(what, hint=hint) from refusal
 
 
 def _weighed(mark: re.Match[str], reply: Reply) -> float | None:

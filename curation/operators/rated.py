@@ -85,13 +85,15 @@ class Rated(ByPolicy):
         from curation.models import Refused
         from curation.models.expecting import within
 
-        text = filled(asked, said, answer)
-        if not self.chat:
-            return within(loaded, loaded.tokenizer(text)["input_ids"])
+        question = Message("user", filled(asked, said, answer))
+        shown = [text for place, text in ((INSTRUCTION, said), (ANSWER, answer)) if place in asked]
         try:
-            return within(loaded, loaded.template.prompt_ids([Message("user", text)]))
+            loaded.template.check([Message("user", text) for text in shown])
+            if self.chat:
+                return within(loaded, loaded.template.prompt_ids([question]))
         except Refused as refusal:
             raise unreadable(self.op, conversation, refusal.why) from refusal
+        return within(loaded, loaded.tokenizer(question.content)["input_ids"])
 
     def _asked(self) -> str:
         if self.template is None:
