@@ -101,6 +101,24 @@ def test_pairs_of_every_set_become_a_good_and_a_bad_chat(questions: Path, tmp_pa
         assert {(row.reply, row.label) for row in found.kept} == {(GOOD, True), (BAD, False)}, entry
 
 
+def test_chats_of_every_set_are_read(questions: Path, tmp_path: Path) -> None:
+    records: list[Any] = [
+        chat("shared", OTHER, GOOD),
+        {"question": OTHER, "human_answers": [BAD], "chatgpt_answers": [GOOD, GOOD + " Take a coat."], "source": "x"},
+        {"text": f"<human>: {OTHER}\n<bot>: {GOOD}", "metadata": {"source": "made"}},
+        {"instruction": OTHER, "input": "", "output": GOOD},
+    ]
+    for entry, record in enumerate(records):
+        folder = tmp_path / str(entry)
+        folder.mkdir()
+        found = through("koala", [record], folder, entry=entry, steps={"questions": questions}, without={"split"})
+        assert [(m.role, m.content) for m in found.kept[0].messages] == [
+            ("user", OTHER),
+            ("assistant", GOOD),
+        ] or entry == 1
+        assert {row.reply for row in found.read} == ({GOOD, GOOD + " Take a coat."} if entry == 1 else {GOOD})
+
+
 @pytest.mark.parametrize(
     "asked", [ASKED, ASKED.upper(), f"Hello there! {ASKED} Thank you very much.", ASKED.replace(" ", "  ")]
 )
