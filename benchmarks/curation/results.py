@@ -20,6 +20,9 @@ NAMES = {
     "ours_1m": "this project",
     "bare_read": "bare Polars `read_ndjson`",
 }
+_SIZES = dict.fromkeys(("ours_20k", "with_data_juicer", "with_datatrove"), "20,000")
+_SIZES |= dict.fromkeys(("ours_200k", "with_datasets", "with_daft", "ours_200k_on_ray"), "200,000")
+_SIZES |= dict.fromkeys(("ours_1m", "bare_read"), "1,000,000")
 WANTED = {
     "with_data_juicer": "at least 15x",
     "with_datatrove": "at least 20x",
@@ -31,14 +34,19 @@ WANTED = {
 """What a pipeline should take, beside this project on as many rows."""
 
 
-def written(known: Mapping[str, Any]) -> str:
-    """The page."""
+def written(known: Mapping[str, Any], note: str = "") -> str:
+    """The page.
+
+    Args:
+        known: What was measured, by job; `with_daft@20000` is that job at another size.
+        note: About the circumstances.
+    """
     parts = [
         "# Curation beside its peers",
         "One slice for all: read ShareGPT-like JSON lines, drop chats that are too short or too long, refuse or have "
         "roles out of order, drop exact and near duplicates (five words, Jaccard 0.7), write what stays. This project "
         "writes ids, ledger, dropped rows and digests besides. Ten languages, planted duplicates (`chats.py`).",
-        f"Machine: {machine()}.",
+        f"Machine: {machine()}. {note}".strip(),
         "## Cost",
         "CPU seconds, user and system, of all processes: the median of interleaved rounds. Memory: anonymous, at its "
         "peak.",
@@ -46,7 +54,7 @@ def written(known: Mapping[str, Any]) -> str:
             ["| rows | pipeline | CPU s | runs | beside ours | wanted | peak MB |", *_table_head(7), *costs(known)]
         ),
     ]
-    parts += [text for text in (memory(known),) if text]
+    parts += [text for text in (memory(known), absent(known)) if text]
     parts += [
         "## Survivors",
         "Counted in the same runs. Recall: of the copies that should go. Removed: of copies below the threshold, which "
@@ -107,6 +115,12 @@ def costs(known: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {rows} | {title} | {cost:.1f} | {len(runs)} | {beside} | {wanted} | {peak:,.0f} |"
 
 
+def absent(known: Mapping[str, Any]) -> str:
+    """What was not measured at its usual size."""
+    missing = [f"{title} ({size} rows)" for job, title in NAMES.items() if job not in known for size in [_SIZES[job]]]
+    return f"Not measured here: {', '.join(missing)}." if missing else ""
+
+
 def memory(known: Mapping[str, Any]) -> str:
     """What is said of memory, where it was measured."""
     said = []
@@ -115,11 +129,9 @@ def memory(known: Mapping[str, Any]) -> str:
     if small and large:
         ratio = median(r["peak"] for r in large) / median(r["peak"] for r in small)
         said.append(f"Memory at 1,000,000 rows is {ratio:.2f}x that at 200,000 (wanted: at most 1.2x).")
-    for runs in (large, small):
-        if runs and "figures" in runs[0]:
-            state = runs[0]["figures"]["state_bytes_per_row"]
-            said.append(f"Global state: {state:.0f} bytes a row at the largest barrier (wanted: at most 200).")
-            break
+    states = [r["figures"]["state_bytes_per_row"] for one in known.values() for r in one["runs"] if "figures" in r]
+    if states:
+        said.append(f"Global state: {max(states):.0f} bytes a row at the largest barrier (wanted: at most 200).")
     return " ".join(said)
 
 

@@ -125,7 +125,8 @@ def main() -> None:
     """Measures what was asked for, and writes the table anew."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", help=f"names, with commas between them: {', '.join(job.name for job in JOBS)}")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="0: nothing is measured, the page alone is written anew")
+    parser.add_argument("--note", default="", help="a sentence for the page, about the circumstances")
     parser.add_argument("--rows", type=int, help="so many rows for all, whatever is usual: kept beside it")
     parser.add_argument("--threads", type=int, default=2, help="threads or processes of each")
     parser.add_argument("--timeout", type=float, default=3600, help="seconds that one run may take")
@@ -142,7 +143,7 @@ def main() -> None:
     kept = args.cache / "measured.json"
     known: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
     ready: list[tuple[Job, Path]] = []
-    for job in jobs:
+    for job in jobs if args.rounds else []:
         script = HERE / "peers" / job.script
         python, why = (Path(sys.executable), "") if job.ours else environment(script, args.cache)
         known[names[job]] = {"rows": job.rows, "threads": args.threads, "runs": [], "error": why}
@@ -162,7 +163,7 @@ def main() -> None:
         costs = [r["cpu"] for r in known[names[job]]["runs"] if not r.get("error")]
         if costs:
             print(f"{job.name}: median {median(costs):.1f} CPU s", flush=True)
-    args.results.write_text(written(known), encoding="utf-8")
+    args.results.write_text(written(known, args.note), encoding="utf-8")
 
 
 if __name__ == "__main__":
