@@ -31,6 +31,9 @@ Chat = tuple[tuple[Message, ...], str | None]
 """Messages and tools."""
 _VICUNA_TURN = 6
 """Tokens that Vicuna adds a turn for role and separators."""
+_SLACK = 8
+"""By how many tokens, for each exchange, a part may be shorter than its exchanges alone: where it could fit, it is
+measured."""
 
 
 class SplitLong(WholeChats, NamesModel, Mapper, Filter):
@@ -152,19 +155,27 @@ class SplitLong(WholeChats, NamesModel, Mapper, Filter):
         messages, tools = chat
         system = tuple(m for m in messages if m.role == "system")
         steps = exchanges([m for m in messages if m.role != "system"])
-        alone = self._measured([(system + step, tools) for step in steps], exact=True)
-        shared = (self._measured([(system, tools)], exact=True)[0] or 0) if system else 0
+        if len(steps) < 2:
+            return [messages]
+        # What each part writes besides its exchanges, a system prompt of the template's own too, is in each length.
+        pair = [system + steps[0] + steps[1], *(system + step for step in steps)]
+        together, *alone = (n or 0 for n in self._measured([(part, tools) for part in pair], exact=True))
+        shared = max(0, alone[0] + alone[1] - together)
         parts: list[tuple[Message, ...]] = []
         at = 0
         while at < len(steps):
-            # A first guess, as if lengths added up; then the part itself is measured.
-            end, total = at + 1, alone[at] or 0
-            while end < len(steps) and total + (alone[end] or 0) - shared <= self.max_length:
-                total += (alone[end] or 0) - shared
+            # A guess, as if lengths added up, which they do but for a few tokens; then the part itself is measured.
+            end, total = at + 1, alone[at]
+            while end < len(steps) and total + alone[end] - shared <= self.max_length:
+                total += alone[end] - shared
                 end += 1
             while end > at + 1 and not self._fits(system, steps[at:end], tools):
                 end -= 1
-            while end < len(steps) and self._fits(system, steps[at : end + 1], tools):
+                total -= alone[end] - shared
+            while end < len(steps) and total + alone[end] - shared <= self.max_length + _SLACK * (end + 1 - at):
+                if not self._fits(system, steps[at : end + 1], tools):
+                    break
+                total += alone[end] - shared
                 end += 1
             parts.append(system + tuple(m for step in steps[at:end] for m in step))
             at = end
