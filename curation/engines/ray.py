@@ -17,6 +17,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import socket
 import sys
 import tempfile
 import uuid
@@ -42,6 +43,8 @@ _IN_FLIGHT = 2
 """Batches handed out for each worker: one to work on, one to begin with at once."""
 _TRIES = 3
 """How often a cluster of our own is started: Ray gives its processes half a minute."""
+_PATIENCE = 20.0
+"""Seconds in which a cluster must answer."""
 _CHUNKS_A_MODEL = 16
 """Chunks handed out together for each model actor."""
 _FOLDER = "rlhf-ray-"
@@ -292,6 +295,8 @@ def _begin(ray: Any, address: str | None, settings: dict[str, Any]) -> None:
     Raises:
         UserError: there is no cluster at the address, or none can be started.
     """
+    if address:
+        _reach(address)
     tries = 1 if address else _TRIES
     for number in range(1, tries + 1):
         try:
@@ -304,6 +309,22 @@ def _begin(ray: Any, address: str | None, settings: dict[str, Any]) -> None:
             what = f"no Ray cluster answers at {address}" if address else "Ray does not start on this machine"
             said = str(error).strip().splitlines() or ["nothing"]
             raise UserError(what, hint=f"it says: {said[0]}") from error
+
+
+def _reach(address: str) -> None:
+    """Asks the address for a connection: Ray itself waits for minutes where nobody listens.
+
+    Raises:
+        UserError: nobody answers.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon:  # `auto`: Ray looks on this machine
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
+    except (OSError, ValueError) as error:
+        hint = "look whether it runs (`ray status` there), and at `engine: {address: ...}` in the profile"
+        raise UserError(f"no Ray cluster answers at {address}: {error}", hint=hint) from error
 
 
 def _sees(ray: Any, work: Path, inputs: Sequence[Path], operators: Sequence[Operator], alone: bool) -> bool:

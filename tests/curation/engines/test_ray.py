@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -157,6 +158,16 @@ def test_what_asks_endpoints_stays_with_the_driver() -> None:
     judge = OPERATOR_FIELD.parse({"llm_judge": {"endpoint_model": "gpt"}})
     assert asks_endpoints(judge)
     assert not any(map(asks_endpoints, OPERATORS))
+
+
+def test_where_nobody_listens_that_is_said_at_once() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}", "127.0.0.1:none"):
+            with pytest.raises(UserError, match=f"no Ray cluster answers at {address}") as caught:
+                engine._begin(None, address, {})
+            assert "ray status" in caught.value.hint
 
 
 def test_without_ray_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
