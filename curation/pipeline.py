@@ -297,12 +297,19 @@ def scores_made(operators: Sequence[Operator]) -> set[str]:
 
 def _misfits(operator: Operator, row_kind: str) -> Iterator[tuple[str, str]]:
     """Why an operator cannot work on rows of this kind: (what, hint)."""
+    from curation.operators.whole_chats import WholeChats
+
     name, allowed = operator.op, _CHATS[row_kind]
     ways = " or ".join(f"`on: {a}`" for a in allowed)
     if operator.on is None:
         if row_kind in operator.rows:
             return
-        if "conversations" in operator.rows:
+        if isinstance(operator, WholeChats):
+            yield (
+                f"{name} works on whole chats, and {row_kind} hold several",
+                "take it out, or put it before they are made",
+            )
+        elif "conversations" in operator.rows:
             yield f"{name} works on chats, and {row_kind} hold several", f"say which it means: {ways}"
         else:
             yield f"{name} works on {' and '.join(sorted(operator.rows))}, not on {row_kind}", "take it out"

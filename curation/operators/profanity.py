@@ -1,4 +1,4 @@
-"""Drops chats with coarse language, by short lists of rude words in eighteen languages, or by a file of one's own.
+"""Drops chats with coarse language, by short lists of rude words in nineteen languages, or by a file of one's own.
 
 This is a list, not judgement: for hatred and threats in polite words score with `toxicity` and a model.
 """

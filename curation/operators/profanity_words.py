@@ -1,4 +1,4 @@
-"""Rude words of eighteen languages, for `profanity` and for `toxicity` without a model: short lists, plain words alone.
+"""Rude words of nineteen languages, for `profanity` and for `toxicity` without a model: short lists, plain words alone.
 
 A word is listed where it is rude in its own language and means nothing innocent in another one of these: `slut` is the
 end in Swedish, `dick` is thick in German, so neither is here. Words count where they stand by themselves

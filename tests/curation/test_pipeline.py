@@ -111,6 +111,7 @@ def test_the_same_rows_in_any_order_make_the_same_data_set(tmp_path: Path) -> No
     [
         ("preferences", ["turns"], "turns works on chats", "`on: prompt` or `on: chosen` or `on: rejected`"),
         ("candidates", ["boilerplate"], "boilerplate works on chats", "`on: prompt` or `on: reply`"),
+        ("preferences", ["trim"], "trim works on whole chats, and preferences hold several", "take it out"),
         ("preferences", [{"turns": {"on": "reply"}}], "preferences have no 'reply'", "on: chosen"),
         ("conversations", [{"turns": {"on": "chosen"}}], "conversations have no 'chosen'", "on: prompt"),
         (
