@@ -77,7 +77,7 @@ def test_it_does_there_what_it_does_to_that_chat(name: str, kind: str, on: str) 
     there = operator(name, on)
     rows = [
         row.with_(scores={**row.scores, **dict.fromkeys(there.reads(), i % 7.0)})
-        for i, row in enumerate(ROWS[kind]()[::3])
+        for i, row in enumerate(ROWS[kind]()[::4])
     ]
     there.prepare()
     if isinstance(there, Selector):
