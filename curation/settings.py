@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 
 class Settings(BaseModel):
@@ -19,3 +21,11 @@ class Settings(BaseModel):
         protected_namespaces=(),
         defer_build=True,
     )
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+ONE_OR_MORE = BeforeValidator(_listed)
+"""For fields that take one thing or a list: `data: Annotated[list[Ref[Conversations]], ONE_OR_MORE]`."""

@@ -19,7 +19,6 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 from curation.errors import UserError
-from curation.labeling.file import transcript
 from curation.labeling.tasks import Given, Shown
 
 if TYPE_CHECKING:
@@ -33,6 +32,8 @@ _PUSHED_AT_ONCE = 200
 _PULLED_AT_ONCE = 500
 _MOST_TURNS = 500
 """Messages that Argilla takes in one chat."""
+_LONGEST_TURN = 20_000
+"""Characters that it takes in one message."""
 _LONGEST_GUIDELINES = 10_000
 
 
@@ -250,8 +251,14 @@ def _item(shown: Shown) -> dict[str, Any]:
 
 
 def _chat(messages: Sequence[Message]) -> list[dict[str, str]]:
-    """As Argilla shows chats. Of very long ones the beginning comes in one piece."""
-    if len(messages) > _MOST_TURNS:
-        first = messages[: len(messages) - _MOST_TURNS + 1]
-        return [{"role": "system", "content": transcript(first)}, *_chat(messages[len(first) :])]
-    return [{"role": m.role, "content": m.content or "(empty)"} for m in messages]
+    """As Argilla shows chats: a long message in several, and of a very long chat the end of what came before."""
+    pieces = [
+        {"role": m.role, "content": m.content[at : at + _LONGEST_TURN] or "(empty)"}
+        for m in messages
+        for at in range(0, max(len(m.content), 1), _LONGEST_TURN)
+    ]
+    if len(pieces) <= _MOST_TURNS:
+        return pieces
+    left_out = pieces[: len(pieces) - _MOST_TURNS + 1]
+    before = "\n\n".join(f"[{piece['role']}]\n{piece['content']}" for piece in left_out)
+    return [{"role": "system", "content": before[-_LONGEST_TURN:]}, *pieces[len(left_out) :]]

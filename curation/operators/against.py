@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
-
-from pydantic import BeforeValidator
+from typing import TYPE_CHECKING, Annotated
 
 from curation.artifact import Ref, Rows
+from curation.settings import ONE_OR_MORE
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-def listed(value: Any) -> Any:
-    """One thing as a list of one."""
-    return value if isinstance(value, list | tuple) else [value]
-
-
-Others = Annotated[list[Ref[Rows]], BeforeValidator(listed)]
+Others = Annotated[list[Ref[Rows]], ONE_OR_MORE]
 """Steps that make data sets: one, or a list."""
 
 

@@ -15,8 +15,7 @@ from pydantic import BeforeValidator, Field
 
 from curation.artifact import Bound, Surroundings
 from curation.errors import UserError
-from curation.operators.against import listed
-from curation.settings import Settings
+from curation.settings import ONE_OR_MORE, Settings
 from curation.sources.dataset import Data, Dataset, SourceFile
 
 ASKED = ("turns", "prompt", "question", "instruction", "problem", "query", "goal", "messages", "conversations", "text")
@@ -116,7 +115,8 @@ class Benchmark(Settings):
 
 Benchmarks = Annotated[
     list[Benchmark],
-    BeforeValidator(lambda value: [{"path": v} if isinstance(v, str) else v for v in listed(value)]),
+    BeforeValidator(lambda values: [{"path": v} if isinstance(v, str) else v for v in values]),
+    ONE_OR_MORE,
 ]
 """Benchmarks: one, or a list; a name alone is a path."""
 

@@ -48,7 +48,7 @@ class Normalize(Mapper):
     go elsewhere; codes that colour text in a terminal go. Doing it twice changes nothing more.
     """
 
-    revision: ClassVar[int] = 3
+    revision: ClassVar[int] = 4
     rows: ClassVar[frozenset[str]] = frozenset({"conversations", "candidates", "preferences"})
     op: Literal["normalize"] = "normalize"
     mojibake: bool = True
@@ -89,7 +89,9 @@ def _visible(texts: pl.Series) -> pl.Series:
     """The texts without what cannot be seen, composed."""
     for pattern, by in _SEEN:
         texts = texts.str.replace_all(pattern, by)
-    return composed(where(texts, _SELDOM, _joined))
+    # Composed before joiners are looked at, for what stands before one may be a letter in two pieces; and after, for
+    # one that went may have kept two pieces apart.
+    return composed(where(composed(texts), _SELDOM, _joined))
 
 
 def _repaired(texts: pl.Series) -> pl.Series:

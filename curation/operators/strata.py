@@ -7,11 +7,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from curation.operators.against import listed
-from curation.settings import Settings
+from curation.settings import ONE_OR_MORE, Settings
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,7 +25,7 @@ META = "meta."
 class Stratified(Settings):
     """Settings that say into which kinds rows fall."""
 
-    by: Annotated[list[str], BeforeValidator(listed), Field(min_length=1)]
+    by: Annotated[list[str], ONE_OR_MORE, Field(min_length=1)]
     """What makes rows of one kind, one thing or a list: `source` (name of the data set), `file`, `license`, `label`,
     `split`, `language` (the likeliest of 176, of a pair that of its prompt), `meta.KEY` (`meta.topic`, say), or the
     name of a score that `bins` cuts. Rows that lack it, or whose language cannot be told, are a kind of their own."""

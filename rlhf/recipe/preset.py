@@ -54,7 +54,8 @@ def loaded_for(
         for file in files
     ]
     rows = {"step": "ingest", "makes": makes or found.makes, "datasets": Node(entries, flag)}
-    steps = {"rows": _map(rows), "curated": _map({"step": "curate", "data": "rows", "operators": found.operators})}
+    curated = {"step": "curate", "data": "rows", "operators": found.operators}
+    steps = {**found.others, "rows": _map(rows), "curated": _map(curated)}
     top: dict[str, Any] = {"recipe": name, "steps": _map(steps)}
     if found.seed is not None:
         top["seed"] = found.seed
@@ -85,9 +86,16 @@ class _Found:
     """Operators, and what of their recipe they may need."""
 
     def __init__(
-        self, operators: Node, makes: str = "conversations", base: Node | None = None, seed: Node | None = None
+        self,
+        operators: Node,
+        makes: str = "conversations",
+        base: Node | None = None,
+        seed: Node | None = None,
+        others: dict[str, Node] | None = None,
     ) -> None:
         self.operators, self.makes, self.base, self.seed = operators, makes, base, seed
+        self.others = others or {}
+        """Steps that the operators name: benchmarks to look for, models that rate."""
 
 
 def _preset(written: str) -> _Found:
@@ -114,7 +122,20 @@ def _preset(written: str) -> _Found:
     operators = chosen.get("operators")
     if operators is None:
         raise RecipeError(f"the step {step!r} has no operators")
-    return _Found(operators, _makes(chosen, written_steps), tree.get("base"), tree.get("seed"))
+    others = _named(operators, {n: s for n, s in written_steps.items() if n not in ("rows", "curated")})
+    return _Found(operators, _makes(chosen, written_steps), tree.get("base"), tree.get("seed"), others)
+
+
+def _named(node: Node, steps: dict[str, Node]) -> dict[str, Node]:
+    """The steps that are named anywhere below a node, and those that these name, what is needed first."""
+    values = node.value.values() if isinstance(node.value, dict) else node.value if isinstance(node.value, list) else ()
+    found: dict[str, Node] = {}
+    for value in values:
+        found |= _named(value, steps)
+    name = node.value.partition(".")[0] if isinstance(node.value, str) else ""
+    if name in steps:
+        found |= {**_named(steps[name], {n: s for n, s in steps.items() if n != name}), name: steps[name]}
+    return found
 
 
 def presets() -> list[str]:

@@ -16,9 +16,9 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from curation.errors import RecipeError
 from curation.operator import Plugin
 from curation.registry import FORMATS, OPERATORS, STEPS, Door, known_names, lookup
+from curation.settings import ONE_OR_MORE
 from rlhf.recipe.fields import described, names, of_field
 from rlhf.recipe.load import Top
-from rlhf.recipe.step import ONE_OR_MORE
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _PLUGIN_PATH = {
@@ -85,7 +85,7 @@ def _top(defs: Schema, where: dict[type[BaseModel], str], steps: dict[str, type[
         "description": top["properties"]["steps"].get("description", ""),
         "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_-]{0,63}$"},
     }
-    in_steps = {name: f"#/$defs/{where[cls]}" for name, cls in steps.items() if name != "base"}
+    in_steps = {name: f"#/$defs/{where[cls]}" for name, cls in steps.items()}
     return {
         "$schema": DIALECT,
         "title": "An rlhf recipe",

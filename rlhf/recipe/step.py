@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from pydantic import BeforeValidator
-
 from curation.artifact import Kind
 from curation.ledger import Ledger
 from curation.operator import Settings
@@ -92,10 +90,6 @@ class Waiting:
     """`38 of 200 answered`."""
     where: str
     """The URL or file to go to."""
-
-
-ONE_OR_MORE = BeforeValidator(lambda value: value if isinstance(value, list | tuple) else [value])
-"""For fields that take one thing or a list: `data: Annotated[list[Ref[Conversations]], ONE_OR_MORE]`."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from pydantic import Field, model_validator
 from curation.artifact import Conversations, InputFile, Kind, Policy, Preferences, Ref
 from curation.errors import UserError
 from curation.models.settings import DType, Sampling
-from rlhf.recipe.step import ONE_OR_MORE, Done, Room, Step
+from curation.settings import ONE_OR_MORE
+from rlhf.recipe.step import Done, Room, Step
 from rlhf.steps.writing import endpoint, policy, published
 
 if TYPE_CHECKING:

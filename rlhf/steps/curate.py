@@ -17,8 +17,9 @@ from curation.errors import UserError
 from curation.ledger import Ledger
 from curation.operator import OPERATOR_FIELD, Operator
 from curation.pipeline import advice, check_operators, scores_made
+from curation.settings import ONE_OR_MORE
 from rlhf.recipe.profile import Profile
-from rlhf.recipe.step import ONE_OR_MORE, Done, Misfit, Room, Step
+from rlhf.recipe.step import Done, Misfit, Room, Step
 
 if TYPE_CHECKING:
     from curation.pipeline import Engine

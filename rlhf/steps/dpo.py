@@ -7,7 +7,8 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from curation.artifact import Kind, Policy, Preferences, Ref
-from rlhf.recipe.step import ONE_OR_MORE, Done, Room, Step
+from curation.settings import ONE_OR_MORE
+from rlhf.recipe.step import Done, Room, Step
 from rlhf.training.settings import Optimizing, by_tune
 
 Loss = Literal[

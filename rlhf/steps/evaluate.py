@@ -19,7 +19,8 @@ from curation.artifact import Conversations, Evaluation, Kind, Policy, Preferenc
 from curation.errors import RecipeError, did_you_mean
 from curation.models.settings import DType, Sampling
 from curation.operator import SCORER_FIELD, PairScorer, Scorer
-from rlhf.recipe.step import ONE_OR_MORE, Done, Room, Step
+from curation.settings import ONE_OR_MORE
+from rlhf.recipe.step import Done, Room, Step
 
 FIGURES = ("win_rate", "finished", "words", "repetition", "empty", "perplexity", "loss")
 """What stands under a policy besides its judges."""

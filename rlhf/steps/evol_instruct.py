@@ -9,7 +9,8 @@ from pydantic import Field
 
 from curation.artifact import Conversations, Kind, Ref
 from curation.errors import UserError
-from rlhf.recipe.step import ONE_OR_MORE, Done, Room, Step
+from curation.settings import ONE_OR_MORE
+from rlhf.recipe.step import Done, Room, Step
 from rlhf.steps.writing import Writing, published, writer
 
 Operation = Literal["constraints", "deepen", "concretise", "reasoning", "complicate_input", "breadth"]

@@ -16,10 +16,11 @@ from pydantic import Field, model_validator
 from curation.artifact import KINDS, Kind
 from curation.formats import Makes
 from curation.ledger import Entry
+from curation.settings import ONE_OR_MORE
 from curation.sources import mixture
 from curation.sources.dataset import Dataset
 from curation.sources.intake import Intake
-from rlhf.recipe.step import ONE_OR_MORE, Done, Room, Step
+from rlhf.recipe.step import Done, Room, Step
 
 if TYPE_CHECKING:
     import polars as pl

@@ -7,7 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from curation.artifact import Conversations, Kind, Policy, Ref
-from rlhf.recipe.step import ONE_OR_MORE, Done, Room, Step
+from curation.settings import ONE_OR_MORE
+from rlhf.recipe.step import Done, Room, Step
 
 
 class Pretrain(Step):

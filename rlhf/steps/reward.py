@@ -7,7 +7,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from curation.artifact import Kind, Policy, Preferences, Ref, RewardModel
-from rlhf.recipe.step import ONE_OR_MORE, Done, Room, Step
+from curation.settings import ONE_OR_MORE
+from rlhf.recipe.step import Done, Room, Step
 from rlhf.training.settings import Optimizing, by_tune
 
 

@@ -13,7 +13,8 @@ from curation.conversation import Answer, Candidates, Conversation, digest
 from curation.errors import UserError
 from curation.ledger import Entry, Ledger
 from curation.models.settings import DType, Sampling
-from rlhf.recipe.step import ONE_OR_MORE, Done, Room, Step
+from curation.settings import ONE_OR_MORE
+from rlhf.recipe.step import Done, Room, Step
 
 if TYPE_CHECKING:
     from curation.models import Completion

@@ -139,7 +139,7 @@ def test_answers_of_candidates() -> None:
     assert [a.content for a in to_rows(batch.frame)[0].answers] == ["a", "b"]
 
 
-WORDS = st.text(st.sampled_from("abc đâyế你好 &<>_*#`1.|\n"), min_size=1, max_size=12)
+WORDS = st.text(st.sampled_from("abc đâyế你好 &<>_*`1.|\n"), min_size=1, max_size=12)
 TAGS = st.sampled_from(["p", "div", "h2", "li", "td", "strong", "code", "pre", "blockquote", "ul", "span"])
 
 

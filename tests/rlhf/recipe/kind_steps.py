@@ -23,7 +23,8 @@ from curation.artifact import (
     Surroundings,
 )
 from curation.operator import OPERATOR_FIELD, SCORER_FIELD, Operator, Scorer, Settings
-from rlhf.recipe.step import ONE_OR_MORE, Step
+from curation.settings import ONE_OR_MORE
+from rlhf.recipe.step import Step
 
 
 class Entry(Settings):

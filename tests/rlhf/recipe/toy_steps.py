@@ -13,7 +13,8 @@ from typing import Annotated, ClassVar, Literal
 from curation.artifact import Evaluation, InputFile, Kind, Ref
 from curation.errors import UserError
 from curation.ledger import Entry, Ledger
-from rlhf.recipe.step import ONE_OR_MORE, Done, Room, Step, Waiting
+from curation.settings import ONE_OR_MORE
+from rlhf.recipe.step import Done, Room, Step, Waiting
 
 
 class Toy(Step):
