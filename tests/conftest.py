@@ -13,6 +13,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ALLOWED_SKIPS = ("needs a GPU", "needs a data set")
 """Beginnings of the reasons for which a test may be skipped where CI is set; any other skip fails the run there."""
@@ -51,6 +52,10 @@ class SkipPolicy:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if os.environ.get("CI"):
+        # The same examples each time: what CI says is about the change. People's own runs draw new ones.
+        settings.register_profile("ci", derandomize=True)
+        settings.load_profile("ci")
     if os.environ.get("CI") and not hasattr(config, "workerinput"):
         config.pluginmanager.register(SkipPolicy(), "skip-policy")
 
