@@ -7,6 +7,7 @@ Words are cut by its English tokenizer (spaCy), the default of its MinHash.
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -58,8 +59,11 @@ def main(given: str, folder: str, threads: str) -> None:
         for part in parts:
             part.close()
 
+    stage = itertools.count()
+
     def run(tasks: int, *pipeline: Any) -> None:
-        LocalPipelineExecutor(list(pipeline), tasks=tasks, workers=min(tasks, workers)).run()
+        logs = str(out / "logs" / str(next(stage)))  # by default they go into the working directory
+        LocalPipelineExecutor(list(pipeline), tasks=tasks, workers=min(tasks, workers), logging_dir=logs).run()
 
     exact = ExactDedupConfig(content_getter=content)
     run(
