@@ -7,8 +7,14 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from curation.models.generation import Completion, Request
+from curation.models.generation import Completion, Request, generate
+
+if TYPE_CHECKING:
+    from curation.models.loading import Loaded
+    from curation.models.settings import Sampling
+    from curation.progress import Progress
 
 
 class Journal:
@@ -24,7 +30,7 @@ class Journal:
     """
 
     def __init__(self, path: Path, requests: Sequence[Request], batch_size: int) -> None:
-        self.path = path
+        self.path, self.requests = path, requests
         self.batch_size = batch_size
         self.known: dict[int, Completion] = {}
         """Answers that are there, by place in `requests`."""
@@ -57,6 +63,19 @@ class Journal:
             temporary.write_text(text, encoding="utf-8")
             os.replace(temporary, self.path)
         return True
+
+    def generate(self, loaded: Loaded, how: Sampling, *, progress: Progress, what: str) -> list[Completion]:
+        """The answers to all requests, in order: those that are there, the rest from the model, kept as they come."""
+        return generate(
+            loaded,
+            self.requests,
+            how,
+            batch_size=self.batch_size,
+            known=self.known,
+            on_batch=self.append,
+            progress=progress,
+            what=what,
+        )
 
     def append(self, made: dict[int, Completion]) -> None:
         """Keeps a finished batch; on the disk when this returns."""

@@ -196,7 +196,7 @@ class LocalWriter:
             release()
 
     def write(self, questions: Sequence[Question], what: str) -> list[Written]:
-        from curation.models import Journal, Request, generate
+        from curation.models import Journal, Request
 
         asked: list[Request] = []
         refused: dict[int, str] = {}
@@ -211,18 +211,7 @@ class LocalWriter:
         self._waves += 1
         greedy = {"temperature": 0.0, "top_p": 1.0, "top_k": 0}
         how = self._how.model_copy(update=greedy) if questions and questions[0].greedy else self._how
-        made = iter(
-            generate(
-                self.loaded,
-                asked,
-                how,
-                batch_size=journal.batch_size,
-                known=journal.known,
-                on_batch=journal.append,
-                progress=self._progress,
-                what=what,
-            )
-        )
+        made = iter(journal.generate(self.loaded, how, progress=self._progress, what=what))
         found = []
         for place, question in enumerate(questions):
             if place in refused:

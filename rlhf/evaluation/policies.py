@@ -13,7 +13,7 @@ from curation.artifact import Policy, Ref
 from curation.conversation import Answer, Candidates, Conversation, digest
 from curation.errors import UserError
 from curation.ledger import Entry
-from curation.models import Journal, ask, generate, load_policy, pack, prompt_key, release
+from curation.models import Journal, ask, load_policy, pack, prompt_key, release
 from rlhf.evaluation.leaks import Seen, prompt_id
 from rlhf.evaluation.losses import held_out_loss
 
@@ -127,16 +127,7 @@ def _answers(
     pack(loaded.model)
     requests, left_out = ask(loaded, prompts, step.num_generations)
     journal = Journal(room.work / f"{ref.digest}.jsonl", requests, room.profile.generation.per_device_eval_batch_size)
-    made = generate(
-        loaded,
-        requests,
-        step,
-        batch_size=journal.batch_size,
-        known=journal.known,
-        on_batch=journal.append,
-        progress=room.progress,
-        what=f"answers of {name}",
-    )
+    made = journal.generate(loaded, step, progress=room.progress, what=f"answers of {name}")
     own = iter(Answer(c.text, ref.digest[:_SHORT], c.finished) for c in made)
     asked = [p for p in prompts if p.id not in left_out]
     return {p.id: tuple(next(own) for _ in range(step.num_generations)) for p in asked}, left_out

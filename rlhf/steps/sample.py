@@ -106,7 +106,7 @@ class Sample(Sampling, Step):
         self, ref: Ref[Policy], asked: list[Conversation], room: Room
     ) -> tuple[list[Completion], dict[str, str], dict[str, Any]]:
         """(answers of one policy, `num_generations` a prompt; which prompts it cannot be asked and why; numerics)."""
-        from curation.models import Journal, ask, generate, load_policy, numerics_class, pack, release
+        from curation.models import Journal, ask, load_policy, numerics_class, pack, release
 
         attention = room.profile.training.attn_implementation
         loaded = load_policy(ref.folder, dtype=self.dtype, merge=True, attn_implementation=attention)
@@ -114,16 +114,7 @@ class Sample(Sampling, Step):
         requests, left_out = ask(loaded, asked, self.num_generations)
         batch_size = room.profile.generation.per_device_eval_batch_size
         journal = Journal(room.work / f"{ref.digest}.jsonl", requests, batch_size)
-        made = generate(
-            loaded,
-            requests,
-            self,
-            batch_size=journal.batch_size,
-            known=journal.known,
-            on_batch=journal.append,
-            progress=room.progress,
-            what=f"answers of {ref.step}",
-        )
+        made = journal.generate(loaded, self, progress=room.progress, what=f"answers of {ref.step}")
         numerics = {**numerics_class(self.dtype, loaded.device), "batch_size": journal.batch_size}
         del loaded
         release()
