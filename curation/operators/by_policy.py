@@ -5,6 +5,7 @@ One model is open at a time in a process, so scorers that name the same one load
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import model_validator
@@ -58,6 +59,20 @@ def open_policy(source: Any, dtype: str, *, chats: bool = True) -> Loaded:
 
     key = ("policy", source.identity(), dtype, chats)
     return opened(key, lambda: load_model(source, dtype=dtype, merge=True, **({} if chats else {"chats": False})))
+
+
+def tokenizer_folder(operator: Any) -> Path:
+    """Where the tokenizer of the model lies that an operator names (`policy`, `model_name_or_path`); no weights come.
+
+    Raises:
+        UserError: it cannot be had, or it is a GGUF file, which only the step `base` reads.
+    """
+    outside: OutsideModel = operator.model_name_or_path
+    folder: Path = operator.policy.folder if operator.policy else outside.local(weights=False)
+    if folder.suffix == ".gguf":
+        hint = "name the step that read the file, `policy: base`"
+        raise UserError(f"{operator.op} cannot read a tokenizer from {folder.name}", hint=hint)
+    return folder
 
 
 def ends_on_answer(conversation: Conversation, op: str) -> Conversation:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 from pydantic_core import PydanticCustomError
 
 from curation.artifact import Policy, Ref
-from curation.errors import UserError
 from curation.models.pointer import NamesModel, OutsideModel
 from curation.operator import Filter
+from curation.operators.by_policy import tokenizer_folder
 from curation.operators.text import Of, chars, contents, words
 
 if TYPE_CHECKING:
@@ -74,13 +73,7 @@ class Length(Filter, NamesModel):
         if self._tokenizer is None and (self.policy or self.model_name_or_path):
             from curation.models.loading import load_tokenizer
 
-            folder: Path = self.policy.folder if self.policy else self.model_name_or_path.local(weights=False)  # type: ignore[union-attr]
-            if folder.suffix == ".gguf":
-                raise UserError(
-                    f"length cannot read a tokenizer from {folder.name}",
-                    hint="name the step that read the file, `policy: base`",
-                )
-            self._tokenizer = load_tokenizer(folder)
+            self._tokenizer = load_tokenizer(tokenizer_folder(self))
 
     def reasons(self, frame: pl.DataFrame) -> pl.Series:
         import polars as pl

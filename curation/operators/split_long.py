@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
@@ -19,9 +18,9 @@ from pydantic_core import PydanticCustomError
 
 from curation.artifact import Policy, Ref
 from curation.conversation import Message, canonical_json
-from curation.errors import UserError
 from curation.models.pointer import NamesModel, OutsideModel
 from curation.operator import Filter, Mapper
+from curation.operators.by_policy import tokenizer_folder
 from curation.operators.whole_chats import WholeChats
 
 if TYPE_CHECKING:
@@ -77,11 +76,7 @@ class SplitLong(WholeChats, NamesModel, Mapper, Filter):
             from curation.models.loading import generation_config, load_tokenizer
             from curation.models.template import ChatTemplate
 
-            source: Any = self.policy or self.model_name_or_path
-            folder: Path = source.folder if self.policy else source.local(weights=False)
-            if folder.suffix == ".gguf":
-                hint = "name the step that read the file, `policy: base`"
-                raise UserError(f"split_long cannot read a tokenizer from {folder.name}", hint=hint)
+            folder = tokenizer_folder(self)
             tokenizer = load_tokenizer(folder)
             if self.compat is None:
                 self._template = ChatTemplate(tokenizer, generation_config(folder))

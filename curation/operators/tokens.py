@@ -11,14 +11,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import PrivateAttr, model_validator
 
 from curation.artifact import Policy, Ref
-from curation.errors import UserError
 from curation.models.pointer import NamesModel, OutsideModel
 from curation.operator import Scorer
-from curation.operators.by_policy import unreadable
+from curation.operators.by_policy import tokenizer_folder, unreadable
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import polars as pl
 
     from curation.conversation import Conversation
@@ -52,13 +49,7 @@ class Tokens(NamesModel, Scorer):
         if self._tokenizer is None:
             from curation.models.loading import load_tokenizer
 
-            folder: Path = self.policy.folder if self.policy else self.model_name_or_path.local(weights=False)  # type: ignore[union-attr]
-            if folder.suffix == ".gguf":
-                raise UserError(
-                    f"tokens cannot read a tokenizer from {folder.name}",
-                    hint="name the step that read the file, `policy: base`",
-                )
-            self._tokenizer = load_tokenizer(folder)
+            self._tokenizer = load_tokenizer(tokenizer_folder(self))
 
     def score(self, conversations: list[Conversation]) -> list[float]:
         if self.of == "chat":
