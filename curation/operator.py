@@ -41,6 +41,9 @@ class Operator(Settings):
     rows: ClassVar[frozenset[str]] = frozenset({"conversations"})
     """Row kinds it works on directly. One that lists `conversations` alone works on the others through `on`."""
 
+    takes_on: ClassVar[bool] = True
+    """Whether `on` may point it at one chat of a preference or of candidates. False: it takes a chat as a whole."""
+
     op: str
     """Name in recipes; a subclass makes it a `Literal` with a default."""
     on: On | None = None

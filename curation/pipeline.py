@@ -297,14 +297,12 @@ def scores_made(operators: Sequence[Operator]) -> set[str]:
 
 def _misfits(operator: Operator, row_kind: str) -> Iterator[tuple[str, str]]:
     """Why an operator cannot work on rows of this kind: (what, hint)."""
-    from curation.operators.whole_chats import WholeChats
-
     name, allowed = operator.op, _CHATS[row_kind]
     ways = " or ".join(f"`on: {a}`" for a in allowed)
     if operator.on is None:
         if row_kind in operator.rows:
             return
-        if isinstance(operator, WholeChats):
+        if not operator.takes_on:
             yield (
                 f"{name} works on whole chats, and {row_kind} hold several",
                 "take it out, or put it before they are made",

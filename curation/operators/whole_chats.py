@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
@@ -12,6 +12,8 @@ from curation.operator import Operator
 
 class WholeChats(Operator):
     """An operator that refuses `on`: the prompt that two answers share cannot change for one of them."""
+
+    takes_on: ClassVar[bool] = False
 
     @model_validator(mode="after")
     def _no_part(self) -> Self:

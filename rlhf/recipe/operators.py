@@ -15,7 +15,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from curation.operator import Filter, Mapper, Operator, PairScorer, Scorer, Selector
-from curation.operators.whole_chats import WholeChats
 from curation.registry import OPERATORS, builtin_names, lookup
 from rlhf.recipe import keys, shipped
 from rlhf.recipe.document import read
@@ -144,7 +143,7 @@ def _rows(cls: type[Operator]) -> str:
 
 
 def _takes_on(cls: type[Operator]) -> bool:
-    return "conversations" in cls.rows and not issubclass(cls, WholeChats)
+    return "conversations" in cls.rows and cls.takes_on
 
 
 def example(name: str, cls: type[Operator]) -> str:

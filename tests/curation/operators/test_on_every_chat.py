@@ -19,7 +19,6 @@ from shown_operators import SHOWN, alone
 from curation.conversation import Answer, Candidates, Conversation, Preference
 from curation.errors import RecipeError, UserError
 from curation.operator import Filter, Mapper, Operator, Scorer, Selector
-from curation.operators.whole_chats import WholeChats
 from curation.pipeline import check_operators, curate
 
 PLACES = [("preferences", on) for on in ("prompt", "chosen", "rejected")]
@@ -140,4 +139,4 @@ def test_pairs_and_candidates_are_refused_where_nobody_says_which_chat(name: str
         if kind not in bare.rows:
             with pytest.raises(RecipeError, match="hold several") as caught:
                 curate(ROWS[kind](), [bare])
-            assert ("take it out" if isinstance(bare, WholeChats) else hint) in caught.value.hint
+            assert (hint if bare.takes_on else "take it out") in caught.value.hint

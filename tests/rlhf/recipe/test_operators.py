@@ -10,7 +10,6 @@ import pytest
 from ruamel.yaml import YAML
 
 from curation.operator import OPERATOR_FIELD
-from curation.operators.whole_chats import WholeChats
 from curation.pipeline import check_operators
 from curation.registry import OPERATORS, builtin_names, lookup
 from rlhf.recipe.fields import names
@@ -36,7 +35,7 @@ def test_every_setting_stands_on_its_page(name: str) -> None:
     page = pages()[f"{name}.md"]
     cls = lookup(OPERATORS, name)
     for key in names(cls):
-        if key != "op" and not (key == "on" and ("conversations" not in cls.rows or issubclass(cls, WholeChats))):
+        if key != "op" and not (key == "on" and ("conversations" not in cls.rows or not cls.takes_on)):
             assert f"| `{key}` |" in page, key
 
 
