@@ -192,16 +192,18 @@ def annotators(votes: Votes, *, floor: float = 0.2, draws: int = 1000, seed: int
     found = []
     for who in people:
         theirs = {item: seen for item, seen in votes.items() if who in seen}
-        pairs = {i: [(seen[who], v) for other, v in seen.items() if other != who] for i, seen in theirs.items()}
-        kappa = interval(theirs, partial(_with_others, who=who), draws=draws, seed=seed)
-        shared = _share(pair for some in pairs.values() for pair in some)
-        found.append(Standing(who, len(theirs), shared, kappa, kappa.high < floor))
+        kappa = interval(theirs, partial(_kappa_with_others, who=who), draws=draws, seed=seed)
+        found.append(Standing(who, len(theirs), _share(_with_others(theirs, who)), kappa, kappa.high < floor))
     return sorted(found, key=lambda s: (np.nan_to_num(s.kappa.value, nan=np.inf), s.annotator))
 
 
-def _with_others(votes: Votes, who: str) -> float:
-    """Kappa of one person's votes with those of others on the same items, each pair once."""
-    pairs = [(seen[who], v) for seen in votes.values() if who in seen for other, v in seen.items() if other != who]
+def _with_others(votes: Votes, who: str) -> list[tuple[Any, Any]]:
+    """Each vote of one person with each of another on the same item."""
+    return [(seen[who], v) for seen in votes.values() if who in seen for other, v in seen.items() if other != who]
+
+
+def _kappa_with_others(votes: Votes, who: str) -> float:
+    pairs = _with_others(votes, who)
     return cohen([a for a, _ in pairs], [b for _, b in pairs]) if pairs else float("nan")
 
 

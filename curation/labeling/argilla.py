@@ -19,6 +19,7 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 from curation.errors import UserError
+from curation.labeling.server.home import WORKSPACE
 from curation.labeling.tasks import Given, Shown
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Server:
         if not key:
             hint = "it stands in the UI under My settings, and `rlhf label serve` shows that of the owner"
             raise UserError(f"{KEY} is not set", hint=hint)
-        return cls(api_url.rstrip("/"), workspace or "rlhf", key)
+        return cls(api_url.rstrip("/"), workspace or WORKSPACE, key)
 
     def connect(self) -> Connection:
         """Looks that the server is there, lets us in, and has the workspace.
@@ -192,28 +193,25 @@ class Board:
         """Where people go."""
         return f"{self.connection.server.api_url}/dataset/{self.id}/annotation-mode"
 
-    def push(self, records: Sequence[Shown]) -> int:
-        """Adds what is not there yet; returns how many that were."""
-        there = {code for code, _ in self._records("")}
-        new = [shown for shown in records if shown.code not in there]
-        for begin in range(0, len(new), _PUSHED_AT_ONCE):
-            items = [_item(shown) for shown in new[begin : begin + _PUSHED_AT_ONCE]]
+    def push(self, records: Sequence[Shown]) -> None:
+        """Adds records, none of which may be there already."""
+        for begin in range(0, len(records), _PUSHED_AT_ONCE):
+            items = [_item(shown) for shown in records[begin : begin + _PUSHED_AT_ONCE]]
             self.connection.ask("POST", f"datasets/{self.id}/records/bulk", {"items": items})
-        return len(new)
 
     def answers(self, shown: Mapping[str, Shown]) -> tuple[list[Given], set[str]]:
         """(what people say now, the codes of all records that are there).
 
         Args:
-            shown: Code -> what it shows; records that are none of ours are passed over.
+            shown: Code -> what it shows; what people say of other records is passed over.
         """
         names = self.connection.people()
         given: list[Given] = []
         there: set[str] = set()
-        for code, responses in self._records("responses"):
+        for code, responses in self._records():
+            there.add(code)
             if code not in shown:
                 continue
-            there.add(code)
             for response in responses:
                 who = names.get(response["user_id"], f"user-{str(response['user_id'])[:8]}")
                 values = response.get("values") or {}
@@ -226,11 +224,11 @@ class Board:
                     given.append(Given(shown[code], who, shown[code].verdict(side), note, form))
         return given, there
 
-    def _records(self, include: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    def _records(self) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         """(code, responses) of each record."""
         offset = 0
         while True:
-            params = {"limit": _PULLED_AT_ONCE, "offset": offset} | ({"include": include} if include else {})
+            params = {"limit": _PULLED_AT_ONCE, "offset": offset, "include": "responses"}
             items = self.connection.ask("GET", f"datasets/{self.id}/records", params=params)["items"]
             for item in items:
                 yield item["external_id"] or "", item.get("responses") or []

@@ -31,12 +31,13 @@ def look(asked: Asked, connection: Connection, log: Log, terms: Terms, name: str
     known = {line["record"]: Shown.from_line(line) for line in log.read(ITEMS)}
     given, there = board.answers(known)
     lines = log.read(QUESTION)
-    log.append(new_lines([*given, *_taken_back(given, there, lines, board.name, known)], lines))
+    taken_back = _taken_back(given, there & known.keys(), lines, board.name, known)
+    log.append(new_lines([*given, *taken_back], lines))
     now = counted(asked, log.read(QUESTION), terms)
     if now.answered < now.wanted:
         shown = sorted((asked.items[item].shown(0, terms.guidelines) for item in now.pending), key=lambda s: s.code)
         log.append([s.line() for s in shown if s.code not in known])  # first, so that every code on a server is known
-        board.push(shown)
+        board.push([s for s in shown if s.code not in there])
     return now, board.url
 
 

@@ -23,6 +23,8 @@ _SHORTEST = 12
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the flags."""
+    from curation.labeling.server.home import WORKSPACE
+
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     serve = actions.add_parser("serve", help="start the server, and stay until Ctrl-C")
     serve.add_argument("--port", type=int, default=PORT, help=f"default {PORT}")
@@ -38,7 +40,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add = users.add_parser("add", help="let someone in, with a password that is shown once")
     add.add_argument("name", metavar="NAME")
     add.add_argument("--role", choices=["annotator", "admin"], default="annotator", help="default: annotator")
-    add.add_argument("--workspace", metavar="NAME", default="rlhf", help="whose data sets they see (default: rlhf)")
+    add.add_argument(
+        "--workspace", metavar="NAME", default=WORKSPACE, help=f"whose data sets they see (default: {WORKSPACE})"
+    )
     ls = users.add_parser("list", help="name everyone")
     backup = actions.add_parser("backup", help="copy everything, while the server runs")
     backup.add_argument("target", metavar="FOLDER", help="a folder that is new; rlhf label serve --home starts from it")

@@ -22,6 +22,7 @@ from curation.errors import UserError
 
 OWNER = "owner"
 WORKSPACE = "rlhf"
+"""Whose data sets are meant where nobody says so."""
 _ALPHABET = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 """Letters and digits that nobody takes for one another."""
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from curation.errors import UserError
-from curation.labeling.server.home import Home, Owner, Running
+from curation.labeling.server.home import WORKSPACE, Home, Owner, Running
 
 _PRIVATE = 0o077
 """The server's files are its user's alone: they hold everyone's keys."""
@@ -76,7 +76,7 @@ def prepared(python: Path, home: Home, chosen_password: str | None) -> tuple[Own
     elif chosen_password and chosen_password != owner.password:
         owner = replace(owner, password=chosen_password)
         home.keep_owner(owner)
-    admin(python, home, "prepare", asdict(owner))
+    admin(python, home, "prepare", {**asdict(owner), "workspace": WORKSPACE})
     return owner, new
 
 

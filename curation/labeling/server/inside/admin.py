@@ -23,21 +23,20 @@ from argilla_server.models import Workspace, WorkspaceUser
 
 from .engine import database
 
-WORKSPACE = "rlhf"
 Job = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
 
 
 async def prepare(given: Mapping[str, Any]) -> dict[str, Any]:
     """The owner and the first workspace, as they are written down."""
     async with AsyncSessionLocal() as db:
-        await _workspace(db, WORKSPACE)
+        await _workspace(db, given["workspace"])
         owner = await accounts.get_user_by_username(db, given["username"])
         if owner is not None:
             if not await accounts.authenticate_user(db, given["username"], given["password"]):
                 await accounts.update_user(db, owner, {"password": given["password"]})
         else:
             person = {"username": given["username"], "first_name": "Owner", "last_name": "", "role": UserRole.owner}
-            owner = await accounts.create_user(db, {**person, "password": given["password"]}, [WORKSPACE])
+            owner = await accounts.create_user(db, {**person, "password": given["password"]}, [given["workspace"]])
             owner.api_key = given["api_key"]
             await db.commit()
     return {}

@@ -72,7 +72,7 @@ class Where:
             return self._compare(_COLUMNS[name], given)
         if isinstance(scope, MetadataFilterScope):
             # One row for a value, one for each item of a list.
-            each = f"json_each(r.metadata, {self.bind(_path(scope.metadata_property))}) m"
+            each = f"json_each(r.metadata, {self.bind(path_in_json(scope.metadata_property))}) m"
             return f"EXISTS (SELECT 1 FROM {each} WHERE {self._compare('m.value', given)})"
         if isinstance(scope, SuggestionFilterScope):
             return self._suggestion(scope, given)
@@ -101,7 +101,7 @@ class Where:
     def _response(self, scope: ResponseFilterScope, given: Filter) -> str:
         whose = "p.record_id = r.id" + self._mine(scope)
         if scope.question:
-            each = f'json_each(p."values", {self.bind(_path(scope.question, "value"))}) e'
+            each = f'json_each(p."values", {self.bind(path_in_json(scope.question, "value"))}) e'
             # A ranking is a list of objects; what is filtered by is the value in each.
             value = "CASE e.type WHEN 'object' THEN json_extract(e.value, '$.value') ELSE e.value END"
             return f"EXISTS (SELECT 1 FROM responses p, {each} WHERE {whose} AND {self._compare(value, given)})"
@@ -123,7 +123,7 @@ class Where:
         if isinstance(scope, RecordFilterScope):
             return _COLUMNS[_plain(scope.property)]
         if isinstance(scope, MetadataFilterScope):
-            return f"json_extract(r.metadata, {self.bind(_path(scope.metadata_property))})"
+            return f"json_extract(r.metadata, {self.bind(path_in_json(scope.metadata_property))})"
         if isinstance(scope, SuggestionFilterScope):
             name = _plain(scope.property)
             value = f"json_extract({_values('s', name)}, '$')" if name in ("value", "score") else f"s.{name}"
@@ -133,7 +133,7 @@ class Where:
             whose = "p.record_id = r.id" + self._mine(scope)
             value = f"max(p.{_plain(scope.property)})"
             if scope.question:
-                value = f'avg(json_extract(p."values", {self.bind(_path(scope.question, "value"))}))'
+                value = f'avg(json_extract(p."values", {self.bind(path_in_json(scope.question, "value"))}))'
             return f"(SELECT {value} FROM responses p WHERE {whose})"
         raise ValueError(f"no such scope: {scope}")
 
@@ -141,9 +141,6 @@ class Where:
 def path_in_json(*keys: str) -> str:
     """A place in JSON as SQLite writes it."""
     return "$" + "".join('."' + key.replace('"', "") + '"' for key in keys)
-
-
-_path = path_in_json
 
 
 def _values(table: str, column: str) -> str:
