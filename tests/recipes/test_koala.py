@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from through import RECIPES, chat, through
+from through import Through, chat, template, through
 
 from curation import table
 from curation.conversation import Conversation, Message
@@ -28,29 +28,25 @@ def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def template(micro: Path) -> Any:
-    from transformers import AutoTokenizer
-
-    from curation.models import ChatTemplate
-
-    tokenizer = AutoTokenizer.from_pretrained(micro)
-    tokenizer.chat_template = (RECIPES / "templates" / "koala.jinja").read_text()
-    return ChatTemplate(tokenizer)
+def conditioned(records: list[Any], folder: Path, questions: Path, entry: int = 0) -> Through:
+    """The pairs as good and bad chats, of which none is kept back."""
+    return through(
+        "koala",
+        records,
+        folder,
+        chats="judged",
+        curated="conditioned",
+        entry=entry,
+        steps={"questions": questions},
+        without={"split"},
+    )
 
 
 def test_a_good_and_a_bad_answer_are_written_as_koala_wrote_them(micro: Path, questions: Path, tmp_path: Path) -> None:
     """`USER:` and the question, then `GPT:` or, in its place, `An Unhelpful Answer:`, the answer, the end token."""
     pair = {"chosen": f"\n\nHuman: {OTHER}\n\nAssistant: {GOOD}", "rejected": f"\n\nHuman: {OTHER}\n\nAssistant: {BAD}"}
-    found = through(
-        "koala",
-        [pair],
-        tmp_path,
-        chats="judged",
-        curated="conditioned",
-        steps={"questions": questions},
-        without={"split"},
-    )
-    koala = template(micro)
+    found = conditioned([pair], tmp_path, questions)
+    koala = template(micro, "koala")
     end = koala.tokenizer.eos_token
     assert {koala.text(row.messages) for row in found.kept} == {
         f"BEGINNING OF CONVERSATION: USER: {OTHER} GPT:{GOOD}{end}",
@@ -66,15 +62,7 @@ def test_a_good_and_a_bad_answer_are_written_as_koala_wrote_them(micro: Path, qu
 def test_all_answers_of_a_bad_chat_are_called_so(questions: Path, tmp_path: Path) -> None:
     start = f"\n\nHuman: {OTHER}\n\nAssistant: Where is it?\n\nHuman: In the north of the old town."
     pair = {"chosen": f"{start}\n\nAssistant: {GOOD}", "rejected": f"{start}\n\nAssistant: {BAD}"}
-    found = through(
-        "koala",
-        [pair],
-        tmp_path,
-        chats="judged",
-        curated="conditioned",
-        steps={"questions": questions},
-        without={"split"},
-    )
+    found = conditioned([pair], tmp_path, questions)
     names = {row.label: [m.to_dict().get("name") for m in row.messages] for row in found.kept}
     assert names == {True: [None] * 4, False: [None, "An Unhelpful Answer"] * 2}
 
@@ -88,16 +76,7 @@ def test_pairs_of_every_set_become_a_good_and_a_bad_chat(questions: Path, tmp_pa
     for entry, record in enumerate(records):
         folder = tmp_path / str(entry)
         folder.mkdir()
-        found = through(
-            "koala",
-            [record],
-            folder,
-            chats="judged",
-            curated="conditioned",
-            entry=entry,
-            steps={"questions": questions},
-            without={"split"},
-        )
+        found = conditioned([record], folder, questions, entry)
         assert {(row.reply, row.label) for row in found.kept} == {(GOOD, True), (BAD, False)}, entry
 
 
@@ -134,15 +113,7 @@ def test_what_the_study_asks_is_taken_out_of_chats_and_of_pairs(questions: Path,
     assert [(by, why) for _, by, why in found.dropped] == [("decontaminate", "leak")]
     pair = {"chosen": f"\n\nHuman: {asked}\n\nAssistant: {GOOD}", "rejected": f"\n\nHuman: {asked}\n\nAssistant: {BAD}"}
     fine = {"chosen": f"\n\nHuman: {OTHER}\n\nAssistant: {GOOD}", "rejected": f"\n\nHuman: {OTHER}\n\nAssistant: {BAD}"}
-    pairs = through(
-        "koala",
-        [pair, fine],
-        tmp_path,
-        chats="judged",
-        curated="conditioned",
-        steps={"questions": questions},
-        without={"split"},
-    )
+    pairs = conditioned([pair, fine], tmp_path, questions)
     assert len(pairs.kept) == 2 and {why for _, _, why in pairs.dropped} == {"leak"}
 
 

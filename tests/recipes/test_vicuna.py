@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from through import RECIPES, Through, chat, through
+from through import RECIPES, Through, chat, template, through
 
 from curation.conversation import Conversation, Message
 from rlhf.recipe.load import load
@@ -194,49 +194,35 @@ def test_a_hundredth_is_kept_back_and_the_same_rows_each_time(tmp_path: Path) ->
     assert 2 <= len(splits[0]) <= 25
 
 
+TALK = [
+    Message("user", "Hi"),
+    Message("assistant", "Hello."),
+    Message("user", "Bye"),
+    Message("assistant", "See you."),
+]
+
+
 def test_the_prompt_is_vicunas(micro: Path) -> None:
     """Version 1.1: a system sentence, then `USER: ` and `ASSISTANT: ` with one space between, and an end token."""
-    template = written(micro)
-    chat = [
-        Message("user", "Hi"),
-        Message("assistant", "Hello."),
-        Message("user", "Bye"),
-        Message("assistant", "See you."),
-    ]
+    vicuna = template(micro, "vicuna")
     system = (
         "A chat between a curious user and an artificial intelligence assistant. "
         "The assistant gives helpful, detailed, and polite answers to the user's questions."
     )
-    end = template.tokenizer.eos_token
+    end = vicuna.tokenizer.eos_token
     asked = f"{system} USER: Hi ASSISTANT:"
-    assert template.text(chat) == f"{asked} Hello.{end}USER: Bye ASSISTANT: See you.{end}"
-    assert template.text(chat[:1], ask=True) == asked
-    assert template.text([Message("system", "Be brief."), *chat[:2]]) == f"Be brief. USER: Hi ASSISTANT: Hello.{end}"
+    assert vicuna.text(TALK) == f"{asked} Hello.{end}USER: Bye ASSISTANT: See you.{end}"
+    assert vicuna.text(TALK[:1], ask=True) == asked
+    assert vicuna.text([Message("system", "Be brief."), *TALK[:2]]) == f"Be brief. USER: Hi ASSISTANT: Hello.{end}"
 
 
 def test_only_answers_and_their_end_tokens_are_learned(micro: Path) -> None:
-    template = written(micro)
-    chat = [
-        Message("user", "Hi"),
-        Message("assistant", "Hello."),
-        Message("user", "Bye"),
-        Message("assistant", "See you."),
-    ]
-    encoded = template.encode(chat)
-    learned = [template.tokenizer.decode(encoded.ids[a:b]) for a, b in encoded.turns]
-    end = template.tokenizer.eos_token
+    vicuna = template(micro, "vicuna")
+    encoded = vicuna.encode(TALK)
+    learned = [vicuna.tokenizer.decode(encoded.ids[a:b]) for a, b in encoded.turns]
+    end = vicuna.tokenizer.eos_token
     assert learned == [f" Hello.{end}", f" See you.{end}"]
     assert encoded.exact_prompt
-
-
-def written(micro: Path) -> Any:
-    from transformers import AutoTokenizer
-
-    from curation.models import ChatTemplate
-
-    tokenizer = AutoTokenizer.from_pretrained(micro)
-    tokenizer.chat_template = (RECIPES / "templates" / "vicuna.jinja").read_text()
-    return ChatTemplate(tokenizer)
 
 
 def test_who_it_is_is_said_in_several_languages_and_learned_with_the_rest() -> None:

@@ -103,3 +103,14 @@ def chat(id: str, *said: str) -> dict[str, Any]:
     """A ShareGPT record: the human first, then in turn."""
     turns = [{"from": "gpt" if i % 2 else "human", "value": text} for i, text in enumerate(said)]
     return {"id": id, "conversations": turns}
+
+
+def template(micro: Path, name: str) -> Any:
+    """The chat template of this name, over the micro model's tokenizer."""
+    from transformers import AutoTokenizer
+
+    from curation.models import ChatTemplate
+
+    tokenizer = AutoTokenizer.from_pretrained(micro)
+    tokenizer.chat_template = (RECIPES / "templates" / f"{name}.jinja").read_text()
+    return ChatTemplate(tokenizer)

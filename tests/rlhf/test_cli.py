@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from rlhf.cli import VERBS, main
+from rlhf.cli import VERBS
 
 TOYS = Path(__file__).parent / "recipe"
 Run = Callable[..., tuple[int, str, str]]
@@ -28,23 +28,10 @@ steps:
 """
 
 
-@pytest.fixture
-def rlhf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command in an empty folder: (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(autouse=True)
+def _toys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The toy steps can be imported."""
     monkeypatch.syspath_prepend(str(TOYS))
-    for name in ("RLHF_STORE", "RLHF_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-
-    def one(*words: str) -> tuple[int, str, str]:
-        try:
-            code = main(words)
-        except SystemExit as end:  # argparse
-            code = int(end.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return one
 
 
 def write(text: str, name: str = "toy.yaml") -> str:

@@ -16,30 +16,11 @@ from unittest.mock import Mock
 
 import pytest
 
-from rlhf.cli import main
 from rlhf.recipe.preset import loaded_for, presets
 
 CHATS = Path(__file__).parents[2] / "recipes" / "data" / "smoke_chats.jsonl"
 PAIRS = Path(__file__).parents[2] / "recipes" / "data" / "smoke_pairs.jsonl"
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def rlhf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command in an empty folder: (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("RLHF_STORE", "RLHF_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-
-    def one(*words: str) -> tuple[int, str, str]:
-        try:
-            code = main(words)
-        except SystemExit as end:  # argparse
-            code = int(end.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return one
 
 
 def opened(folder: str, config: str | None = None) -> Any:

@@ -47,6 +47,9 @@ def served(home: Path, port: int, **environment: str) -> Iterator[list[str]]:
         assert process.wait(30) == 0
     finally:
         process.kill()
+        process.wait()
+        if process.stdout:
+            process.stdout.close()
 
 
 def free_port() -> int:

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from rlhf.cli import main
-
 Run = Callable[..., tuple[int, str, str]]
 RECIPE = """\
 recipe: t
@@ -36,22 +34,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def rlhf(made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def rlhf(command: Run, made: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(made)
-    for name in ("RLHF_STORE", "RLHF_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-
-    def one(*words: str) -> tuple[int, str, str]:
-        code = main(words)
-        out, err = capsys.readouterr()
-        return code, out, err
-
     if not (made / ".rlhf").exists():
-        code, _, err = one("show", "t.yaml", "few", "--dropped")
+        code, _, err = command("show", "t.yaml", "few", "--dropped")
         assert code == 1 and "has made nothing yet" in err
-        code, _, err = one("run", "t.yaml", "--no-page")
+        code, _, err = command("run", "t.yaml", "--no-page")
         assert code == 0, err
-    return one
+    return command
 
 
 def test_all_dropped_rows_are_shown_with_operator_reason_id_and_text(rlhf: Run) -> None:
