@@ -56,13 +56,15 @@ class NamesModel(Settings):
     """Settings that name a model from outside."""
 
     not_identity: ClassVar[frozenset[str]] = frozenset({"model_revision"})  # the pointer's digest holds the commit
+    revision_field: ClassVar[str] = "model_revision"
+    """Which setting names the commit, branch or tag of a model on the Hub."""
     asks_model: ClassVar[bool] = True
     """Whether the model itself is asked; else its tokenizer is enough."""
 
     def bind_pointer(self, name: str, pointer: Bound, around: Surroundings) -> Bound:
         """Ties the model to its content; other pointers as usual."""
         if isinstance(pointer, OutsideModel):
-            return bind_model(pointer, getattr(self, "model_revision", None), around)
+            return bind_model(pointer, getattr(self, self.revision_field, None), around)
         path = around.locate(pointer.written)
         return pointer.bound(path, around.hash_file(path))
 

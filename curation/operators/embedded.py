@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from curation.artifact import Bound, Surroundings
-from curation.models.pointer import OutsideModel, bind_model
-from curation.settings import Settings
+from curation.models.pointer import NamesModel, OutsideModel
 
 if TYPE_CHECKING:
     import polars as pl
@@ -14,10 +12,11 @@ if TYPE_CHECKING:
 _COLUMNS = ("messages", "prompt", "answers", "chosen", "rejected")
 
 
-class Embeds(Settings):
+class Embeds(NamesModel):
     """Settings that name an embedding."""
 
     not_identity: ClassVar[frozenset[str]] = frozenset({"embedding_revision"})  # the pointer's digest holds the commit
+    revision_field: ClassVar[str] = "embedding_revision"
 
     embedding: OutsideModel | None = None
     """Makes a vector of a text: a model2vec model on the Hub (`minishlab/potion-multilingual-128M` knows 101
@@ -25,13 +24,6 @@ class Embeds(Settings):
     best. Needs the extra `embed`. Vectors cost little, so they are computed at every run."""
     embedding_revision: str | None = None
     """Commit, branch or tag of an embedding on the Hub; a full commit sha is looked up nowhere."""
-
-    def bind_pointer(self, name: str, pointer: Bound, around: Surroundings) -> Bound:
-        """Ties the embedding to its content; other pointers as usual."""
-        if isinstance(pointer, OutsideModel):
-            return bind_model(pointer, self.embedding_revision, around)
-        path = around.locate(pointer.written)
-        return pointer.bound(path, around.hash_file(path))
 
     @property
     def embeds(self) -> bool:

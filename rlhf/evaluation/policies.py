@@ -86,9 +86,8 @@ def ask_policies(
     Raises:
         UserError: no prompt is left.
     """
-    backend = room.profile.generation.backend
-    if rows is not None and backend != "transformers":
-        raise UserError(f"generation.backend {backend!r} is not supported yet", hint="set it to transformers")
+    if rows is not None:
+        room.profile.generation.need_transformers()
     said = Said()
     prompts, reasons = choose_prompts(rows or [], seen, step.max_prompts)
     if rows is not None and not prompts:

@@ -61,11 +61,7 @@ class Sample(Sampling, Step):
         from curation import table
         from curation.models import set_threads, use_device
 
-        if room.profile.generation.backend != "transformers":
-            raise UserError(
-                f"generation.backend {room.profile.generation.backend!r} is not supported yet",
-                hint="set it to transformers",
-            )
+        room.profile.generation.need_transformers()
         set_threads(room.profile.training.threads)
         use_device(room.profile.training.device)
         refs = self.policies or ([self.policy] if self.policy else [])

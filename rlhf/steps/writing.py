@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from pydantic import model_validator
 
 from curation.artifact import Policy, Ref
-from curation.errors import UserError
 from curation.models.settings import DType, Sampling
 from rlhf.recipe.step import Done, Room, Step
 
@@ -90,9 +89,7 @@ def policy(ref: Ref[Policy], how: Sampling, dtype: DType, room: Room, journal: s
     from curation.models import set_threads, use_device
     from curation.synthesis.writers import LocalWriter
 
-    if room.profile.generation.backend != "transformers":
-        what = f"generation.backend {room.profile.generation.backend!r} is not supported yet"
-        raise UserError(what, hint="set it to transformers")
+    room.profile.generation.need_transformers()
     set_threads(room.profile.training.threads)
     use_device(room.profile.training.device)
     return LocalWriter(
