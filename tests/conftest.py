@@ -1,4 +1,4 @@
-"""What the whole suite shares: which skips CI accepts, what starts first, and a micro model.
+"""What the whole suite shares: which skips CI accepts, what starts first, a micro model, a labeling server, a browser.
 
 The model is a Llama of 2 layers, hidden 64, 512 tokens, that has seen a few sentences. `micro` is an artifact folder as
 the store keeps it (named by its digest, `lineage.json` inside); `micro_copy` is a copy of its own for a test that
@@ -10,7 +10,10 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -120,3 +123,35 @@ def micro(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def micro_copy(micro: Path, tmp_path: Path) -> Path:
     """A copy of the micro model that a test may change."""
     return Path(shutil.copytree(micro, tmp_path / "artifacts" / micro.name))
+
+
+@pytest.fixture(scope="session")
+def labeling_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The real Argilla server (`labeling_server.Server`), once a process; tests keep to data sets and people of their own."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    from labeling_server import served
+
+    with served(tmp_path_factory.mktemp("label") / "home") as server:
+        yield server
+
+
+BROWSER = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --allow-file-access-from-files --hide-scrollbars"
+).split()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium (`playwright.sync_api.Browser`). Closed with the module: while it is open nothing else in the
+    process can run an event loop."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        pytest.skip("needs Chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=BROWSER)
+        yield browser
+        browser.close()

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import html.parser
-import json
-import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +17,6 @@ PAGES = {
     "failed": made_up.failed,
     "waiting": made_up.waiting,
 }
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --allow-file-access-from-files --virtual-time-budget=8000"
-).split()
 
 
 class Elements(html.parser.HTMLParser):
@@ -170,51 +163,27 @@ def test_the_file_is_replaced_whole(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def measured(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Each page in frames as wide as a desktop and a phone, with everything unfolded, measured from outside."""
+def measured(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Each page as wide as a desktop and a phone, with everything unfolded, measured from outside."""
     folder = tmp_path_factory.mktemp("pages")
+    script = """() => {
+      document.querySelectorAll("details").forEach(d => d.open = true);
+      const wide = document.documentElement.clientWidth;
+      const out = [...document.querySelectorAll("main *")].filter(e => {
+        if (e.closest(".scroll") || e.closest("svg")) return false;
+        const box = e.getBoundingClientRect(); return box.width > 0 && (box.right > wide + 1 || box.left < -1); });
+      return {title: document.title, scroll: document.documentElement.scrollWidth, wide,
+        outside: out.slice(0, 5).map(e => e.outerHTML.slice(0, 120)), ink: getComputedStyle(document.body).fontSize,
+        bold: document.querySelectorAll(".text b, .prompt b").length, height: document.documentElement.scrollHeight};
+    }"""
+    found: dict[str, Any] = {}
     for name, made in PAGES.items():
         build(*made(), folder / f"{name}.html")
-    widths = {"desktop": 1200, "phone": 360}
-    frames = "".join(
-        f'<iframe id="{name}-{kind}" src="{name}.html" width="{width}" height="900"></iframe>'
-        for name in PAGES
-        for kind, width in widths.items()
-    )
-    script = """
-    onload = () => { const found = {};
-      for (const frame of document.querySelectorAll("iframe")) {
-        const page = frame.contentDocument;
-        page.querySelectorAll("details").forEach(d => d.open = true);
-        const wide = page.documentElement.clientWidth;
-        const out = [...page.querySelectorAll("main *")].filter(e => {
-          if (e.closest(".scroll") || e.closest("svg")) return false;
-          const box = e.getBoundingClientRect(); return box.width > 0 && (box.right > wide + 1 || box.left < -1); });
-        found[frame.id] = {title: page.title, scroll: page.documentElement.scrollWidth, wide,
-          outside: out.slice(0, 5).map(e => e.outerHTML.slice(0, 120)), ink: getComputedStyle(page.body).fontSize,
-          bold: page.querySelectorAll(".text b, .prompt b").length, height: page.documentElement.scrollHeight};
-      }
-      document.body.innerHTML = "<pre id=found></pre>";
-      document.getElementById("found").textContent = JSON.stringify(found);
-    }"""
-    (folder / "frames.html").write_text(f"<!doctype html><body>{frames}<script>{script}</script>", encoding="utf-8")
-    command = [
-        chromium,
-        *FLAGS,
-        f"--user-data-dir={folder / 'profile'}",
-        "--dump-dom",
-        (folder / "frames.html").as_uri(),
-    ]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
-    found = re.search(r'<pre id="found">(.*?)</pre>', ran.stdout, re.DOTALL)
-    assert found, ran.stderr[-2000:]
-    return dict(json.loads(html_unescape(found.group(1))))
-
-
-def html_unescape(text: str) -> str:
-    import html
-
-    return html.unescape(text)
+        for kind, width in {"desktop": 1200, "phone": 360}.items():
+            with browser.new_page(viewport={"width": width, "height": 900}) as page:
+                page.goto((folder / f"{name}.html").as_uri())
+                found[f"{name}-{kind}"] = page.evaluate(script)
+    return found
 
 
 def test_nothing_runs_in_a_browser(measured):

@@ -6,11 +6,7 @@ each figure lies; what is there is then read off the picture.
 
 from __future__ import annotations
 
-import json
-import re
-import subprocess
 from collections import Counter
-from html import unescape
 from typing import Any
 
 import made_up_run as made_up
@@ -22,13 +18,7 @@ from rlhf.report import build
 WIDTHS = {"desktop": 1200, "phone": 360}
 TALL = 12_000
 """Pixels: more than the page is high, with the rows that went unfolded on the desktop."""
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --allow-file-access-from-files --hide-scrollbars "
-    "--virtual-time-budget=5000 --dump-dom"
-).split()
-SCRIPT = """
-onload = () => {
+SCRIPT = """() => {
   const found = {title: document.title};
   for (const frame of document.querySelectorAll("iframe")) {
     const page = frame.contentDocument;
@@ -46,9 +36,7 @@ onload = () => {
       says: all("h1, h2, p.quiet, .fall .label, .landmarks li"),
     };
   }
-  const said = document.createElement("pre");
-  said.id = "found"; said.hidden = true; said.textContent = JSON.stringify(found);
-  document.body.append(said);
+  return found;
 }"""
 
 Colour = tuple[int, int, int]
@@ -78,7 +66,7 @@ class Picture:
 
 
 @pytest.fixture(scope="module", params=["light", "dark"])
-def picture(request: pytest.FixtureRequest, chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Picture:
+def picture(request: pytest.FixtureRequest, browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Picture:
     folder = tmp_path_factory.mktemp(request.param)
     manifests = made_up.manifests()
     samples = [{"dropped by": "roles", "reason": "repeated_role", "text": t, "evidence": t} for t in PAINTERS]
@@ -87,16 +75,12 @@ def picture(request: pytest.FixtureRequest, chromium: str, tmp_path_factory: pyt
     build(made_up.record(chats="cached"), manifests, folder / "page.html")
     frames = "".join(f'<iframe id="{k}" src="page.html" width="{w}" height="900"></iframe>' for k, w in WIDTHS.items())
     style = "body { margin: 0; display: flex; align-items: flex-start } iframe { border: 0; flex: none }"
-    around = f"<!doctype html><style>{style}</style><body>{frames}<script>{SCRIPT}</script>"
-    (folder / "frames.html").write_text(around, encoding="utf-8")
-    scheme = ["--blink-settings=preferredColorScheme=0"] if request.param == "dark" else []
+    (folder / "frames.html").write_text(f"<!doctype html><style>{style}</style><body>{frames}", encoding="utf-8")
     shot = folder / "shot.png"
-    size = [f"--user-data-dir={folder / 'profile'}", f"--window-size=1560,{TALL}", f"--screenshot={shot}"]
-    command = [chromium, *FLAGS, *scheme, *size, (folder / "frames.html").as_uri()]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
-    found = re.search(r'<pre id="found"[^>]*>(.*?)</pre>', ran.stdout, re.DOTALL)
-    assert found and shot.exists(), ran.stderr[-2000:]
-    measured = json.loads(unescape(found.group(1)))
+    with browser.new_page(viewport={"width": 1560, "height": TALL}, color_scheme=request.param) as page:
+        page.goto((folder / "frames.html").as_uri())
+        measured = page.evaluate(SCRIPT)
+        page.screenshot(path=shot)
     assert all(measured[frame]["height"] <= TALL for frame in WIDTHS), {k: measured[k]["height"] for k in WIDTHS}
     return Picture(Image.open(shot).convert("RGB"), measured)
 

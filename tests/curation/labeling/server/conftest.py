@@ -1,74 +1,12 @@
-"""The real server, once for all tests of this folder, in an environment that is made the first time."""
+"""The real server under the name that the tests of this folder use."""
 
 from __future__ import annotations
 
-import json
-import socket
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from curation.labeling.server import environment, serve
-from curation.labeling.server.home import Home, Owner
-
-
-@dataclass(frozen=True)
-class Server:
-    """A running one, asked as its owner or as anyone else."""
-
-    url: str
-    home: Home
-    owner: Owner
-
-    def ask(self, method: str, place: str, body: Any = None, key: str | None = None) -> tuple[int, Any]:
-        """(status, answer)."""
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"X-Argilla-Api-Key": key or self.owner.api_key, "Content-Type": "application/json"}
-        request = urllib.request.Request(f"{self.url}/api/v1/{place}", data, headers, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                text = answer.read()
-                return answer.status, json.loads(text) if text else None
-        except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read() or b"null")
-
-    def made(self, method: str, place: str, body: Any = None, key: str | None = None) -> Any:
-        """The answer; anything but success fails the test."""
-        status, answer = self.ask(method, place, body, key)
-        assert status < 300, (place, status, answer)
-        return answer
-
-    def person(self, name: str) -> str:
-        """The API key of someone new who answers."""
-        given = {"username": name, "password": "a long password", "role": "annotator", "workspace": "rlhf"}
-        python = environment.python()
-        assert python is not None
-        key: str = serve.admin(python, self.home, "users-add", given)["api_key"]
-        return key
-
-
-def free_port() -> int:
-    """One that nobody listens at just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    python = environment.make()
-    home = Home(tmp_path_factory.mktemp("label") / "home")
-    owner, _ = serve.prepared(python, home, None)
-    port = free_port()
-    url = serve.url_of("127.0.0.1", port)
-    process = serve.start(python, home, "127.0.0.1", port)
-    try:
-        serve.wait(process, home, url)
-        yield Server(url, home, owner)
-    finally:
-        serve.stop(process)
+def server(labeling_server: Any) -> Any:
+    return labeling_server
