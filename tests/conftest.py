@@ -127,7 +127,7 @@ def micro_copy(micro: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def labeling_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """The real Argilla server (`labeling_server.Server`), once a process; each test has data sets and people of its own."""
+    """The real Argilla server (`labeling_server.Server`), once a process; each test has data sets of its own."""
     sys.path.insert(0, str(Path(__file__).parent))
     from labeling_server import served
 
