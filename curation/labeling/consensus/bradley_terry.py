@@ -1,10 +1,11 @@
 """How strong each answer is, from duels that people decided, and how far each of them can be relied on.
 
 After Bradley and Terry (1952) an answer of strength s beats one of strength t with probability e^s / (e^s + e^t). After
-Chen, Bennett, Collins-Thompson and Horvitz (2013, "Pairwise ranking aggregation in a crowdsourced setting", Crowd-BT) a
-person says so with probability r, and the contrary otherwise: r = 1/2 is a coin, and r near 0 someone who took the scale
-for its opposite. As in that paper every answer also wins and loses against a made-up opponent of strength 0, which keeps
-the strength of an answer that always won finite.
+Chen, Bennett, Collins-Thompson and Horvitz (2013, "Pairwise ranking aggregation in a crowdsourced setting", Crowd-BT)
+a person says so with probability r, and the contrary otherwise: r = 1/2 is a coin, and r near 0 someone who took the
+scale for its opposite. As in that paper every answer also wins and loses against a made-up opponent of strength 0,
+which keeps the strength of an answer that always won finite. What a coin says can also be answers that are about as
+good, so reliabilities come apart where answers meet several others, and little where each item is a pair by itself.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 PRIOR = (10.0, 1.0)
-"""Beta prior of a person's reliability: people are believed until their answers speak against it (Chen et al.)."""
+"""Beta prior of a person's reliability (Chen et al.): without any answer it is the prior's mean, 10/11, so that people
+are believed until their answers speak against it."""
 OPPONENT = 0.5
 """Weight of the duels with the made-up opponent (Chen et al.)."""
 
@@ -51,7 +53,7 @@ def bradley_terry(
     opponent: float = OPPONENT,
     prior: tuple[float, float] | None = PRIOR,
 ) -> Fit:
-    """The most likely strengths and reliabilities (maximum a posteriori).
+    """The most likely strengths and log-odds of reliability (maximum a posteriori).
 
     Args:
         answers: How many there are.
@@ -79,9 +81,9 @@ def bradley_terry(
         if not prior:
             return -total, -up
         a, b = prior
-        total += ((a - 1) * np.log(r) + (b - 1) * np.log1p(-r)).sum()
+        total += (a * np.log(r) + b * np.log1p(-r)).sum()
         by_r = np.bincount(person, weight * (2 * right - 1) / chance, people) * r * (1 - r)
-        return -total, -np.concatenate([up, by_r + (a - 1) * (1 - r) - (b - 1) * r])
+        return -total, -np.concatenate([up, by_r + a * (1 - r) - b * r])
 
     start = np.zeros(answers + (people if prior else 0))
     if prior:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from anaesthetists import PATIENTS
 
-from curation.labeling.consensus import Said, agreed
+from curation.labeling.consensus import Ranks, Said, agreed
 from curation.labeling.consensus.bradley_terry import Duel, bradley_terry
 from curation.labeling.consensus.dawid_skene import dawid_skene
 
@@ -73,28 +74,42 @@ def test_two_answers_and_one_word_by_hand() -> None:
     assert fit.strengths[1] == pytest.approx(-s, abs=1e-6)
 
 
-def panel(items: int = 60) -> tuple[Said, dict[str, tuple[int, int]]]:
-    """(votes, truth): two who are right nine times in ten, one who took the scale for its opposite, and two coins."""
+RIGHT = {"careful": 0.9, "steady": 0.9, "contrary": 0.05, "coin": 0.5, "dime": 0.5}
+"""How often each says what is true: two who are careful, one who took the scale for its opposite, and two coins."""
+
+
+def votes(truth: dict[str, Ranks]) -> Said:
     rng = np.random.default_rng(7)
-    truth = {f"item {i}": (1, 2) if rng.random() < 0.5 else (2, 1) for i in range(items)}
-    right = {"careful": 0.9, "steady": 0.9, "contrary": 0.05, "coin": 0.5, "dime": 0.5}
-    said = {
-        item: {who: ranks if rng.random() < p else (3 - ranks[0], 3 - ranks[1]) for who, p in right.items()}
+    return {
+        item: {who: ranks if rng.random() < p else (ranks[1], ranks[0]) for who, p in RIGHT.items()}
         for item, ranks in truth.items()
     }
-    return said, truth
 
 
-@pytest.mark.parametrize("method", ["dawid_skene", "bradley_terry"])
-def test_models_find_whom_to_believe(method: str) -> None:
-    said, truth = panel()
-    found, reliability = agreed(said, method)  # type: ignore[arg-type]
-    right = sum(found[item] == truth[item] for item in truth) / len(truth)
-    counted, _ = agreed(said, "majority")
-    by_count = sum(counted[item] == truth[item] for item in truth) / len(truth)
-    assert right >= by_count + 0.1 and right >= 0.85  # two of nine in ten and one of nineteen in twenty turned round
-    assert reliability["contrary"] < 0.4 < min(reliability["coin"], reliability["dime"])
-    assert max(reliability["coin"], reliability["dime"]) < min(reliability["careful"], reliability["steady"])
+def share(found: dict[str, Ranks], truth: dict[str, Ranks]) -> float:
+    return sum(found[item] == ranks for item, ranks in truth.items()) / len(truth)
+
+
+def test_dawid_and_skene_s_model_finds_whom_to_believe() -> None:
+    rng = np.random.default_rng(3)
+    truth: dict[str, Ranks] = {f"item {i}": (1, 2) if rng.random() < 0.5 else (2, 1) for i in range(80)}
+    said = votes(truth)
+    found, reliability = agreed(said, "dawid_skene")
+    by_count = share(agreed(said, "majority")[0], truth)
+    assert share(found, truth) > max(0.93, by_count + 0.1)  # three who know: 0.9, 0.9, and 0.95 turned round
+    for who, right in RIGHT.items():
+        assert reliability[who] == pytest.approx(right, abs=0.15)
+
+
+def test_strengths_find_whom_to_believe() -> None:
+    """Twelve answers to one prompt, in a true order, every two of them shown to all five."""
+    names = {f"{a} {b}": (str(a), str(b)) for a, b in combinations(range(12), 2)}
+    truth: dict[str, Ranks] = dict.fromkeys(names, (1, 2))
+    said = votes(truth)
+    found, reliability = agreed(said, "bradley_terry", names)
+    assert share(found, truth) > max(0.93, share(agreed(said, "majority")[0], truth) + 0.1)
+    assert reliability["contrary"] < 0.25 < 0.35 < min(reliability["coin"], reliability["dime"])
+    assert max(reliability["coin"], reliability["dime"]) < 0.7 < min(reliability["careful"], reliability["steady"])
 
 
 @pytest.mark.parametrize("method", ["dawid_skene", "bradley_terry"])
