@@ -77,11 +77,11 @@ def bradley_terry(
         up = np.bincount(better, by_strength, answers) - np.bincount(worse, by_strength, answers)
         own = _sigmoid(strengths)
         total = (weight * np.log(chance)).sum() + opponent * (np.log(own) + np.log1p(-own)).sum()
-        up += opponent * (1 - 2 * own)
+        up = up + opponent * (1 - 2 * own)
         if not prior:
             return -total, -up
         a, b = prior
-        total += (a * np.log(r) + b * np.log1p(-r)).sum()
+        total = total + (a * np.log(r) + b * np.log1p(-r)).sum()
         by_r = np.bincount(person, weight * (2 * right - 1) / chance, people) * r * (1 - r)
         return -total, -np.concatenate([up, by_r + a * (1 - r) - b * r])
 
