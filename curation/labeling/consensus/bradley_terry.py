@@ -74,7 +74,7 @@ def bradley_terry(
         r = _sigmoid(x[answers:]) if prior else np.ones(people)
         chance = r[person] * right + (1 - r[person]) * (1 - right)
         by_strength = weight * (2 * r[person] - 1) * right * (1 - right) / chance
-        up = np.bincount(better, by_strength, answers) - np.bincount(worse, by_strength, answers)
+        up: Array = np.bincount(better, by_strength, answers) - np.bincount(worse, by_strength, answers)
         own = _sigmoid(strengths)
         total = (weight * np.log(chance)).sum() + opponent * (np.log(own) + np.log1p(-own)).sum()
         up = up + opponent * (1 - 2 * own)
