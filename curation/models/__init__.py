@@ -13,6 +13,7 @@ from curation.models.pointer import NamesModel, OutsideModel, bind_model
 from curation.models.settings import DType, Sampling
 
 if TYPE_CHECKING:
+    from curation.models.features import answer_features
     from curation.models.generation import Completion, Request, ask, generate, prompt_key
     from curation.models.journal import Journal
     from curation.models.loading import Loaded, load_model, load_policy, load_tokenizer
@@ -42,6 +43,7 @@ _LATE = {
     "Request": "generation",
     "Scored": "scoring",
     "Talk": "talking",
+    "answer_features": "features",
     "answer_ids": "scoring",
     "ask": "generation",
     "chat_ids": "rewards",
@@ -80,6 +82,7 @@ __all__ = [
     "Sampling",
     "Scored",
     "Talk",
+    "answer_features",
     "answer_ids",
     "ask",
     "bind_model",

@@ -26,6 +26,7 @@ from curation.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from curation.conversation import Conversation
+    from curation.models.loading import Loaded
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def _classifier(policy: Any) -> Any:
     return model
 
 
-def chat_ids(loaded: LoadedReward, conversation: Conversation) -> list[int]:
+def chat_ids(loaded: LoadedReward | Loaded, conversation: Conversation) -> list[int]:
     """The chat up to and including the last answer's end token, whether the answer was finished or not.
 
     Trainers show a reward model whole answers only, so a cut one is closed like the others. A chat that is longer than

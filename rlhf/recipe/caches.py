@@ -1,7 +1,8 @@
-"""Three caches that outlive every key, because what fills them is dear: forward passes, money, people's time.
+"""What outlives every key, because what fills it is dear: forward passes, money, people's time.
 
-Scores by (scorer, content), paid answers by request, and human answers as an append-only log. Changing a threshold, a
-budget or `min_submitted` changes keys and costs none of these again. `--redo` never touches them.
+Scores and features by (model, content), paid answers by request, and human answers as an append-only log.
+Changing a threshold, a budget or `min_submitted` changes keys and costs none of these again. `--redo` never touches
+them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _IN_ONE_QUERY = 500
 
@@ -52,6 +56,36 @@ class Scores:
         """Keeps them; on the disk when this returns."""
         with _table(self._folder / f"{scorer_key}.sqlite", self._CREATE) as db:
             db.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?)", list(scores.items()))
+
+
+class Features:
+    """Vectors by the model that made them and content id: one small database a model beside the scores."""
+
+    _CREATE = "CREATE TABLE IF NOT EXISTS features (id TEXT PRIMARY KEY, vector BLOB) WITHOUT ROWID"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def get(self, key: str, ids: Sequence[str]) -> dict[str, np.ndarray[Any, Any]]:
+        """The known vectors among `ids`, float32."""
+        import numpy as np
+
+        known: dict[str, np.ndarray[Any, Any]] = {}
+        if not (self._folder / f"{key}.sqlite").exists():
+            return known
+        with _table(self._folder / f"{key}.sqlite", self._CREATE) as db:
+            for i in range(0, len(ids), _IN_ONE_QUERY):
+                part = list(ids[i : i + _IN_ONE_QUERY])
+                marks = ",".join("?" * len(part))
+                for found, blob in db.execute(f"SELECT id, vector FROM features WHERE id IN ({marks})", part):
+                    known[found] = np.frombuffer(blob, dtype="<f4")
+        return known
+
+    def put(self, key: str, vectors: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Keeps them; on the disk when this returns."""
+        with _table(self._folder / f"{key}.sqlite", self._CREATE) as db:
+            rows = [(found, vector.astype("<f4").tobytes()) for found, vector in vectors.items()]
+            db.executemany("INSERT OR REPLACE INTO features VALUES (?, ?)", rows)
 
 
 class Answers:

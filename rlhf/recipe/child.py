@@ -30,7 +30,7 @@ from typing import Any
 from curation.artifact import Kind
 from curation.errors import UserError, disk_is_full
 from curation.progress import Bar, Progress
-from rlhf.recipe.caches import Answers, Labels, Scores
+from rlhf.recipe.caches import Answers, Features, Labels, Scores
 from rlhf.recipe.manifest import Made
 from rlhf.recipe.profile import Profile
 from rlhf.recipe.step import Done, Room, Step, Waiting
@@ -185,6 +185,7 @@ def _run(job: Job, wire: _Wire) -> Finished:
                 name=job.name,
                 progress=RemoteProgress(wire),
                 scores=Scores(store.root / "scores"),
+                features=Features(store.root / "scores"),
                 answers=Answers(store.root / "answers"),
                 labels=Labels(store.root / "labels"),
                 labeling=Path(profile.labeling.folder) if profile.labeling.folder else store.root / "labeling",

@@ -7,7 +7,7 @@ what lies in `room.out` when `run` returns; a step never sees a store.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -19,6 +19,8 @@ from curation.progress import SILENT, Progress
 from rlhf.recipe.profile import Profile
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from curation.chat import AnswerCache
     from curation.pipeline import ScoreCache
 
@@ -35,6 +37,18 @@ class LabelLog(Protocol):
         ...
 
 
+class FeatureCache(Protocol):
+    """Vectors by model and content that outlive every key; see `rlhf.recipe.caches.Features`."""
+
+    def get(self, key: str, ids: Sequence[str]) -> dict[str, np.ndarray[Any, Any]]:
+        """The known vectors among `ids`."""
+        ...
+
+    def put(self, key: str, vectors: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Keeps them; on the disk when this returns."""
+        ...
+
+
 @dataclass
 class Room:
     """All that a step may touch."""
@@ -48,6 +62,7 @@ class Room:
     """The step's name in the recipe, for messages."""
     progress: Progress = SILENT
     scores: ScoreCache | None = None
+    features: FeatureCache | None = None
     answers: AnswerCache | None = None
     labels: LabelLog | None = None
     labeling: Path | None = None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from rlhf.recipe.caches import Answers, Labels, Scores
+from rlhf.recipe.caches import Answers, Features, Labels, Scores
 
 
 def test_scores_come_back_by_scorer_and_id(tmp_path: Path) -> None:
@@ -58,3 +59,12 @@ def test_a_torn_last_line_costs_that_line_alone(tmp_path: Path) -> None:
 def test_a_question_names_no_path(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="letters, digits"):
         Labels(tmp_path).append([{"question": "../x"}])
+
+
+def test_features_come_back_by_model_and_id(tmp_path: Path) -> None:
+    features = Features(tmp_path)
+    vectors = {f"id{i}": np.arange(i, i + 3, dtype=np.float32) / 3 for i in range(700)}
+    features.put("model", vectors)
+    again = Features(tmp_path).get("model", [*vectors, "unknown"])
+    assert again.keys() == vectors.keys() and all((again[i] == v).all() for i, v in vectors.items())
+    assert features.get("another", ["id7"]) == {}
