@@ -9,7 +9,8 @@ each is asked for by name, all 1 at full agreement and 0 at chance:
   ranks and numbers.
 
 An item that one person alone has seen says nothing about agreement and counts in none of them. Intervals are percentile
-bootstraps over items, for an item's votes stand and fall together.
+bootstraps over items, for an item's votes stand and fall together. Every coefficient is a function of sums over items,
+so a draw costs one weighted sum of what each item adds, and no second look at the votes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import combinations, product
 from typing import Any, Literal
 
@@ -28,6 +28,20 @@ Votes = Mapping[str, Mapping[str, Any]]
 """Item -> annotator -> value. Values of the levels `ordinal` and up are numbers."""
 Level = Literal["nominal", "ordinal", "interval", "ratio"]
 Statistic = Callable[[Votes], float]
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Summed:
+    """A statistic that is a function of sums over items."""
+
+    parts: Callable[[Votes], Array]
+    """What each item adds (items, figures), in the order of the votes."""
+    of: Callable[[Array], float]
+    """The statistic, from the sums (figures)."""
+
+    def __call__(self, votes: Votes) -> float:
+        return self.of(self.parts(votes).sum(axis=0))
 
 
 @dataclass(frozen=True)
@@ -46,6 +60,15 @@ class Share:
 def raw(votes: Votes) -> Share:
     """Each two people on each item, once."""
     return _share(pair for people in votes.values() for pair in combinations(people.values(), 2))
+
+
+def _raw_parts(votes: Votes) -> Array:
+    shares = [_share(combinations(people.values(), 2)) for people in votes.values()]
+    return np.array([(s.agreed, s.pairs) for s in shares], dtype=np.float64).reshape(-1, 2)
+
+
+RAW = Summed(_raw_parts, lambda sums: float(sums[0] / sums[1]) if sums[1] else float("nan"))
+"""The share of pairs of votes on the same item that are equal."""
 
 
 def between(one: Votes, other: Votes) -> Share:
@@ -89,13 +112,28 @@ def aligned(votes: Votes, one: str, other: str) -> tuple[list[Any], list[Any]]:
 
 def fleiss(votes: Votes) -> float:
     """Fleiss' kappa. Items may have different numbers of votes; each item of two and more counts alike."""
-    counts = [Counter(people.values()) for people in votes.values() if len(people) > 1]
-    if not counts:
+    return FLEISS(votes)
+
+
+def _fleiss_parts(votes: Votes) -> Array:
+    """(share of an item's pairs of votes that agree, 1, its votes by value)."""
+    counts = _counts(votes, sorted(_values(votes), key=repr))
+    n = counts.sum(axis=1)
+    counts[n < 2] = 0
+    pairs = np.where(n > 1, n * (n - 1), 1)
+    agreed = (counts * (counts - 1)).sum(axis=1) / pairs
+    return np.column_stack([agreed, n > 1, counts])
+
+
+def _fleiss_of(sums: Array) -> float:
+    agreed, items, by_value = sums[0], sums[1], sums[2:]
+    if not items:
         return float("nan")
-    agreed = [sum(n * (n - 1) for n in c.values()) / (c.total() * (c.total() - 1)) for c in counts]
-    total = sum((c for c in counts), Counter[Any]())
-    chance = sum((n / total.total()) ** 2 for n in total.values())
-    return (float(np.mean(agreed)) - chance) / (1 - chance) if chance < 1 else float("nan")
+    chance = float(((by_value / by_value.sum()) ** 2).sum())
+    return (float(agreed / items) - chance) / (1 - chance) if chance < 1 else float("nan")
+
+
+FLEISS = Summed(_fleiss_parts, _fleiss_of)
 
 
 def alpha(votes: Votes, level: Level = "nominal") -> float:
@@ -108,31 +146,58 @@ def alpha(votes: Votes, level: Level = "nominal") -> float:
     Returns:
         NaN where all values are equal: nothing varies that people could agree about.
     """
-    units = [list(people.values()) for people in votes.values() if len(people) > 1]
-    values = sorted({v for unit in units for v in unit}, key=None if level != "nominal" else repr)
+    return alpha_of(votes, level)(votes)
+
+
+def alpha_of(votes: Votes, level: Level = "nominal") -> Summed:
+    """Krippendorff's alpha over the values that occur in these votes."""
+    values = sorted(_values({i: v for i, v in votes.items() if len(v) > 1}), key=None if level != "nominal" else repr)
+
+    def parts(votes: Votes) -> Array:
+        """Each item's coincidences, every value against every other."""
+        counts = _counts({i: v if len(v) > 1 else {} for i, v in votes.items()}, values)
+        together = counts[:, :, None] * counts[:, None, :]
+        diagonal = np.arange(len(values))
+        together[:, diagonal, diagonal] -= counts
+        seen = np.maximum(counts.sum(axis=1) - 1, 1)
+        flat: Array = (together / seen[:, None, None]).reshape(len(counts), -1)
+        return flat
+
+    def of(sums: Array) -> float:
+        together = sums.reshape(len(values), len(values))
+        margin = together.sum(axis=1)
+        far = _distances(values, margin, level)
+        expected = (np.outer(margin, margin) * far).sum()
+        return float(1 - (margin.sum() - 1) * (together * far).sum() / expected) if expected else float("nan")
+
+    return Summed(parts, of)
+
+
+def _values(votes: Votes) -> set[Any]:
+    return {v for people in votes.values() for v in people.values()}
+
+
+def _counts(votes: Votes, values: Sequence[Any]) -> Array:
+    """How many gave each value (items, values)."""
     place = {v: i for i, v in enumerate(values)}
-    together = np.zeros((len(values), len(values)))
-    for unit in units:
-        n = np.zeros(len(values))
-        np.add.at(n, [place[v] for v in unit], 1)
-        together += (np.outer(n, n) - np.diag(n)) / (len(unit) - 1)
-    margin = together.sum(axis=1)
-    far = _distances(values, margin, level)
-    expected = (np.outer(margin, margin) * far).sum()
-    return float(1 - (margin.sum() - 1) * (together * far).sum() / expected) if expected else float("nan")
+    counts = np.zeros((len(votes), len(values)))
+    for n, people in enumerate(votes.values()):
+        for v in people.values():
+            counts[n, place[v]] += 1
+    return counts
 
 
-def _distances(values: Sequence[Any], margin: np.ndarray[Any, Any], level: Level) -> np.ndarray[Any, Any]:
+def _distances(values: Sequence[Any], margin: Array, level: Level) -> Array:
     """The squared difference of each two values."""
     if level == "nominal":
         return 1 - np.eye(len(values))
     # Ordinal: the ranks between two values, with half of each of the two.
     numbers = np.cumsum(margin) - margin / 2 if level == "ordinal" else np.array(values, dtype=np.float64)
-    far: np.ndarray[Any, Any] = np.subtract.outer(numbers, numbers) ** 2
+    far: Array = np.subtract.outer(numbers, numbers) ** 2
     if level != "ratio":
         return far
     whole = np.add.outer(numbers, numbers) ** 2
-    share: np.ndarray[Any, Any] = np.divide(far, whole, out=np.zeros_like(far), where=whole > 0)
+    share: Array = np.divide(far, whole, out=np.zeros_like(far), where=whole > 0)
     return share
 
 
@@ -159,9 +224,15 @@ def interval(
         return Interval(value, float("nan"), float("nan"))
     rng = np.random.default_rng(seed)
     found = []
+    parts = (
+        statistic.parts({str(n): people for n, people in enumerate(items)}) if isinstance(statistic, Summed) else None
+    )
     for _ in range(draws):
-        chosen = rng.integers(len(items), size=len(items)).tolist()
-        found.append(statistic({str(n): items[i] for n, i in enumerate(chosen)}))
+        chosen = rng.integers(len(items), size=len(items))
+        if isinstance(statistic, Summed) and parts is not None:
+            found.append(statistic.of(np.bincount(chosen, minlength=len(items)) @ parts))
+        else:
+            found.append(statistic({str(n): items[i] for n, i in enumerate(chosen.tolist())}))
     tail = (1 - confidence) / 2
     low, high = np.nanquantile(found, [tail, 1 - tail]) if not np.isnan(found).all() else (np.nan, np.nan)
     return Interval(value, float(low), float(high))
@@ -192,7 +263,7 @@ def annotators(votes: Votes, *, floor: float = 0.2, draws: int = 1000, seed: int
     found = []
     for who in people:
         theirs = {item: seen for item, seen in votes.items() if who in seen}
-        kappa = interval(theirs, partial(_kappa_with_others, who=who), draws=draws, seed=seed)
+        kappa = interval(theirs, _kappa_with_others(theirs, who), draws=draws, seed=seed)
         found.append(Standing(who, len(theirs), _share(_with_others(theirs, who)), kappa, kappa.high < floor))
     return sorted(found, key=lambda s: (np.nan_to_num(s.kappa.value, nan=np.inf), s.annotator))
 
@@ -202,9 +273,26 @@ def _with_others(votes: Votes, who: str) -> list[tuple[Any, Any]]:
     return [(seen[who], v) for seen in votes.values() if who in seen for other, v in seen.items() if other != who]
 
 
-def _kappa_with_others(votes: Votes, who: str) -> float:
-    pairs = _with_others(votes, who)
-    return cohen([a for a, _ in pairs], [b for _, b in pairs]) if pairs else float("nan")
+def _kappa_with_others(votes: Votes, who: str) -> Summed:
+    """Cohen's kappa of a person's votes with those of everybody else, each pair once."""
+    values = sorted(_values(votes), key=repr)
+    place = {v: i for i, v in enumerate(values)}
+
+    def parts(votes: Votes) -> Array:
+        crossed = np.zeros((len(votes), len(values), len(values)))
+        for n, seen in enumerate(votes.values()):
+            for other, v in seen.items():
+                if who in seen and other != who:
+                    crossed[n, place[seen[who]], place[v]] += 1
+        return crossed.reshape(len(votes), -1)
+
+    def of(sums: Array) -> float:
+        crossed = sums.reshape(len(values), len(values))
+        n = crossed.sum()
+        expected = n * n - float(crossed.sum(axis=1) @ crossed.sum(axis=0))
+        return float(1 - n * (n - np.trace(crossed)) / expected) if expected else float("nan")
+
+    return Summed(parts, of)
 
 
 def _share(pairs: Iterable[tuple[Any, Any]]) -> Share:

@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 
 from curation.labeling.agreement import (
+    FLEISS,
+    RAW,
     Share,
     Votes,
     aligned,
     alpha,
+    alpha_of,
     annotators,
     between,
     cohen,
@@ -100,6 +103,14 @@ def test_an_interval_holds_the_figure_and_narrows_with_more_items() -> None:
     assert few.value == pytest.approx(alpha(KRIPPENDORFF))
     assert many.high - many.low < (few.high - few.low) / 2
     assert interval(KRIPPENDORFF, alpha) == few
+
+
+def test_sums_over_items_give_the_interval_that_looking_at_the_votes_again_gives() -> None:
+    """The same draws, once as weights of what each item adds, and once as votes."""
+    for fast, slow in ((RAW, lambda v: raw(v).value), (FLEISS, fleiss), (alpha_of(KRIPPENDORFF, "ordinal"), None)):
+        by_votes: Any = slow or (lambda v: alpha(v, "ordinal"))
+        a, b = interval(KRIPPENDORFF, fast, draws=200), interval(KRIPPENDORFF, by_votes, draws=200)
+        assert (a.value, a.low, a.high) == pytest.approx((b.value, b.low, b.high))
 
 
 def test_one_who_presses_keys_at_random_is_found_and_one_who_errs_now_and_then_is_not() -> None:
