@@ -106,6 +106,21 @@ def to_frame(rows: Iterable[AnyRow], kind: type, sources: pl.Series | None = Non
     return with_ids(frame).select([*schema, *(SCORES + name for name in names)])
 
 
+def chats(messages: pl.Series, meta: pl.Series, sources: pl.Series) -> pl.DataFrame:
+    """Chats as a frame that are columns already: without tools, label, parent or split.
+
+    Args:
+        messages: Of the type `MESSAGES`.
+        meta: Canonical JSON (String), null where there is none.
+        sources: Of the type `SOURCE`.
+    """
+    schema = SCHEMAS[Conversation]
+    given = {"messages": messages, "meta": meta, "source": sources}
+    rest = [pl.lit(None, dtype=schema[c]).alias(c) for c in schema if c not in given]
+    made = pl.DataFrame([values.alias(name) for name, values in given.items()]).with_columns(rest)
+    return with_ids(made).select(list(schema))
+
+
 def _series(values: list[Any], dtype: Any) -> pl.Series:
     return pl.Series(values, dtype=dtype)
 
@@ -195,9 +210,21 @@ def with_ids(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(_sha256(text).str.slice(0, ID_LENGTH).alias("id"))
 
 
-def row_hashes(frame: pl.DataFrame) -> pl.Series:
-    """sha256 of the whole canonical row: everything but paths and data set names. One hex string a row."""
-    kind = row_type(frame)
+IN_ID: dict[type, frozenset[str]] = {
+    Conversation: frozenset({"messages", "tools"}),
+    Candidates: frozenset({"prompt"}),  # of answers, the id knows the texts alone
+    Preference: frozenset({"prompt", "chosen", "rejected"}),
+}
+"""Row type -> columns that its id stands for: long texts, which `row_hashes` need not see again."""
+
+
+def row_hashes(frame: pl.DataFrame, kind: type | None = None) -> pl.Series:
+    """sha256 of the whole canonical row: everything but paths and data set names. One hex string a row.
+
+    Args:
+        frame: Rows; the columns `IN_ID` may be missing where `kind` says what they are.
+    """
+    kind = kind or row_type(frame)
     source = pl.col("source").struct
     parts = [
         pl.col("id"),

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from curation.conversation import AnyRow, Candidates, Conversation, Preference
 from curation.errors import UserError, did_you_mean
-from curation.frame import DROPPED, SCHEMAS, SCORES, empty, in_order, row_hashes, row_type, to_frame, to_rows
+from curation.frame import DROPPED, IN_ID, SCHEMAS, SCORES, empty, in_order, row_hashes, row_type, to_frame, to_rows
 
 ROWS_PER_FILE = 50_000
 """At most so many rows in a file, fewer where rows are long."""
@@ -159,7 +159,9 @@ def digest(folder: Path) -> str:
     head = pl.read_parquet(paths[0], n_rows=0)
     if "id" not in head.columns:
         return hashlib.sha256(f"table\n{read(folder).write_ndjson()}".encode()).hexdigest()
-    hashes = pl.concat([row_hashes(pl.read_parquet(path)) for path in paths]).sort()
+    kind = row_type(head)
+    columns = [c for c in head.columns if c not in IN_ID[kind]]
+    hashes = pl.concat([row_hashes(pl.read_parquet(path, columns=columns), kind) for path in paths]).sort()
     whole = hashlib.sha256(f"{kind_name(head)}\n".encode())
     for some in hashes.to_frame().iter_slices(100_000):
         whole.update("".join(some.to_series()).encode())

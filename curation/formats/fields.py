@@ -33,7 +33,7 @@ SYSTEM = ("system", "system_prompt")
 
 _CALLS = ("function_call", "tool_call")
 """Roles of turns that are a call and no text."""
-_SPEAKERS = {name: role for name, role in ROLES.items() if name not in _CALLS}
+SPEAKERS = {name: role for name, role in ROLES.items() if name not in _CALLS}
 """Roles of turns that say something."""
 _TEXT_PARTS = {None, "text", "input_text", "output_text"}
 _OTHER_PARTS = {"image_url": "image", "input_image": "image", "input_audio": "audio", "video_url": "video"}
@@ -206,7 +206,7 @@ def _usual(turn: Any) -> Message | None:
         return None
     try:
         who, said = (turn["from"], turn["value"]) if "from" in turn else (turn["role"], turn["content"])
-        role = _SPEAKERS[who]
+        role = SPEAKERS[who]
     except (KeyError, TypeError):
         return None
     if type(said) is not str:

@@ -30,6 +30,19 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
+class Spelling:
+    """The keys of a plain chat: `{"id": ..., TURNS: [{WHO: "human", SAYS: "Hi"}, ...]}`."""
+
+    turns: str
+    who: str
+    says: str
+
+
+SPEAKING = (("from", "value"), ("role", "content"))
+"""What turns call who speaks and what is said."""
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one record, or of several that belong together."""
 
@@ -59,6 +72,9 @@ class Format(Settings):
     telling: ClassVar[frozenset[str]] = frozenset()
     """Keys that a record of another format does not have. For `auto`: a record with one of them stays with the format
     of its file, however broken it is."""
+    spellings: ClassVar[tuple[Spelling, ...]] = ()
+    """How a chat is spelled whose record holds nothing but that and an id: lines like that are read a block at a time
+    (`curation.formats.plain`). A test shows that this comes to the same rows as `parse`."""
     whole: ClassVar[bool] = False
     """Its rows need records from anywhere in the file, so it reads all of them before it gives any."""
     decided_by: ClassVar[str] = ""

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from curation.conversation import AnyRow
 from curation.formats.fields import SYSTEM
-from curation.formats.format import Format, Makes
+from curation.formats.format import SPEAKING, Format, Makes, Spelling
 from curation.formats.sharegpt import chat, turns
 
 
@@ -22,6 +22,7 @@ class Messages(Format):
 
     reads: ClassVar[frozenset[str]] = frozenset({"messages", *SYSTEM, "tools", "id"})
     telling: ClassVar[frozenset[str]] = frozenset({"messages"})
+    spellings: ClassVar[tuple[Spelling, ...]] = tuple(Spelling("messages", *keys) for keys in SPEAKING)
 
     op: Literal["messages"] = "messages"
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 
 from curation.conversation import AnyRow, Conversation
 from curation.formats.fields import SYSTEM, Refused, absent, messages, record_id, tools, unpacked, with_system
-from curation.formats.format import Format, Makes, Outcome
+from curation.formats.format import SPEAKING, Format, Makes, Outcome, Spelling
 
 LISTS = ("conversations", "conversation", "messages", "items")
 
@@ -26,6 +26,7 @@ class ShareGPT(Format):
     revision: ClassVar[int] = 2
     reads: ClassVar[frozenset[str]] = frozenset({*LISTS, *SYSTEM, "tools", "id"})
     telling: ClassVar[frozenset[str]] = frozenset(LISTS)
+    spellings: ClassVar[tuple[Spelling, ...]] = tuple(Spelling(name, *keys) for name in LISTS for keys in SPEAKING)
 
     op: Literal["sharegpt"] = "sharegpt"
     pieces: Literal["apart", "joined"] = "apart"

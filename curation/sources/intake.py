@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,8 @@ from curation.conversation import AnyRow, Candidates, Conversation, Preference, 
 from curation.errors import UserError
 from curation.formats import Makes
 from curation.formats.fields import clean
+from curation.formats.format import Outcome
+from curation.formats.plain import Plain
 from curation.ledger import Ledger, Reading
 from curation.progress import SILENT, Bar, Progress
 from curation.sources.dataset import Data, Dataset, SourceFile
@@ -79,20 +83,29 @@ class Intake:
         Raises:
             UserError: a file is given twice, cannot be read at all, or an entry gives no row.
         """
-        from curation.frame import to_frame
+        for number, reads in groupby(self._read(plain=True), key=itemgetter(0)):
+            yield from ((number, frame) for frame in gathered(self._framed(number, read) for _, read in reads))
 
-        for number, read in self._read():
-            if self.makes == "conversations" and self.datasets[number].weight == 1:
-                yield number, to_frame([row for _, row in read.rows], Conversation, read.sources())
-            else:
-                yield number, to_frame(self._finished(number, read), ROW_TYPES[self.makes])
+    def _framed(self, number: int, read: Read) -> pl.DataFrame:
+        from curation.frame import chats, to_frame
+
+        if read.chats is not None:
+            return chats(read.chats["messages"], read.chats["meta"], read.sources())
+        if self.makes == "conversations" and self.datasets[number].weight == 1:
+            return to_frame([row for _, row in read.rows], Conversation, read.sources())
+        return to_frame(self._finished(number, read), ROW_TYPES[self.makes])
 
     def rows(self) -> Iterator[tuple[int, list[AnyRow]]]:
         """The same as lists of rows."""
         for number, read in self._read():
             yield number, self._finished(number, read)
 
-    def _read(self) -> Iterator[tuple[int, Read]]:
+    def _read(self, *, plain: bool = False) -> Iterator[tuple[int, Read]]:
+        """The rows in pieces.
+
+        Args:
+            plain: Whether plain chats may come as frames.
+        """
         files = [entry.files() for entry in self.datasets]
         _no_file_twice(files)
         size = sum(file.path.stat().st_size for of_entry in files for file in of_entry)
@@ -101,7 +114,7 @@ class Intake:
                 readings = len(self.ledger.readings)
                 columns: set[str] = set()
                 for file in of_entry:
-                    for batch in self._file(entry, file, columns, bar):
+                    for batch in self._file(entry, file, columns, bar, plain):
                         yield number, batch
                 _some_rows(entry, self.ledger.readings[readings:])
                 for name in sorted(set((entry.named or {}).values()) - columns):
@@ -109,7 +122,7 @@ class Intake:
         if self._malformed:
             self._malformed.flush()
 
-    def _file(self, entry: Dataset, file: SourceFile, columns: set[str], bar: Bar) -> Iterator[Read]:
+    def _file(self, entry: Dataset, file: SourceFile, columns: set[str], bar: Bar, plain: bool) -> Iterator[Read]:
         title = entry.title
         reading = Reading(source=file.name if file.name == title else f"{title}: {file.name}")
         self.ledger.readings.append(reading)
@@ -120,10 +133,22 @@ class Intake:
         batch = Read(entry, title, file)
         characters = told = used = rows = 0  # counted here: setting a field of a model is slow
         formats: Counter[str] = Counter()
+        own = self.makes == "conversations" and entry.weight == 1 and named is None
+        spellings = entry.format.spellings if plain and own else ()
         try:
-            for outcome in entry.format.outcomes(
-                self._records(records, reading, file, named, columns), self.makes, list(named or ())
-            ):
+            for outcome in self._outcomes(entry, records.pieces(Plain(spellings)), reading, file, columns):
+                if not isinstance(outcome, Outcome):
+                    if batch.rows:
+                        yield batch
+                        batch, characters = Read(entry, title, file), 0
+                    first, count = reading.records, len(outcome)
+                    reading.records += count
+                    used, rows = used + count, rows + count
+                    formats[entry.format.op] += count
+                    bar.advance(records.read - told)
+                    told = records.read
+                    yield Read(entry, title, file, chats=outcome, first=first)
+                    continue
                 for lost in outcome.lost:
                     self._lose(reading, file, lost.index, lost.reason, lost.record)
                 if outcome.used:
@@ -156,8 +181,32 @@ class Intake:
         if problem := reading.problem():
             raise UserError(f"the format {entry.format.op} does not account for every record: {problem}")
 
+    def _outcomes(
+        self,
+        entry: Dataset,
+        pieces: Iterable[Iterator[Any] | pl.DataFrame],
+        reading: Reading,
+        file: SourceFile,
+        columns: set[str],
+    ) -> Iterator[Outcome | pl.DataFrame]:
+        """What becomes of the records, in order; plain chats, of which every record is a row, stay frames.
+
+        A plain chat is no piece of another, so what a format keeps in mind of records before it ends there anyway.
+        """
+        for piece in pieces:
+            if isinstance(piece, Iterator):
+                records = self._records(piece, reading, file, entry.named, columns)
+                yield from entry.format.outcomes(records, self.makes, list(entry.named or ()))
+            else:
+                yield piece
+
     def _records(
-        self, records: Records, reading: Reading, file: SourceFile, named: Mapping[str, str] | None, columns: set[str]
+        self,
+        records: Iterator[Any],
+        reading: Reading,
+        file: SourceFile,
+        named: Mapping[str, str] | None,
+        columns: set[str],
     ) -> Iterator[tuple[int, Any]]:
         """The records that could be read, with their indices, and their columns under the names that formats know.
 
@@ -165,8 +214,8 @@ class Intake:
             named: What the format calls a column -> what the data call it; None: all as they are.
             columns: Takes the columns that were met.
         """
-        index = -1
-        for index, record in enumerate(records):
+        index = reading.records - 1
+        for index, record in enumerate(records, reading.records):
             if isinstance(record, Broken):
                 self._lose(reading, file, index, record.reason, record.raw)
                 continue
@@ -199,12 +248,16 @@ class Intake:
 
 @dataclass
 class Read:
-    """Some rows of a file, each with the index of its record."""
+    """Some rows of a file, each with the index of its record, or plain chats that follow one another."""
 
     entry: Dataset
     title: str
     file: SourceFile
     rows: list[tuple[int, AnyRow]] = field(default_factory=list)
+    chats: pl.DataFrame | None = None
+    """`messages` and `meta`, in place of rows."""
+    first: int = 0
+    """Index of the first of these chats."""
 
     def source(self, index: int) -> Source:
         """Where a row came from."""
@@ -217,7 +270,11 @@ class Read:
         from curation.frame import SOURCE
 
         of_all = {"dataset": self.title, "file": self.file.name, "digest": self.file.digest}
-        made = pl.DataFrame({"index": pl.Series([index for index, _ in self.rows], dtype=pl.Int64)}).with_columns(
+        if self.chats is None:
+            index = pl.Series("index", [index for index, _ in self.rows], dtype=pl.Int64)
+        else:
+            index = pl.int_range(self.first, self.first + len(self.chats), dtype=pl.Int64, eager=True).alias("index")
+        made = index.to_frame().with_columns(
             *(pl.lit(value).alias(name) for name, value in of_all.items()), pl.lit(self.entry.license).alias("license")
         )
         return made.select([f.name for f in SOURCE.fields]).to_struct("source")
@@ -272,6 +329,22 @@ def read_rows(
         total.formats = dict(Counter(total.formats) + Counter(reading.formats))
         total.evidence |= reading.evidence
     return rows, total
+
+
+def gathered(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Small frames put together, none of them left out; large ones cut. Empty ones go, unless there is no other."""
+    from curation.table import concat
+
+    held: list[pl.DataFrame] = []
+    rows = size = 0
+    for frame in (piece for whole in frames for piece in whole.iter_slices(BATCH_ROWS) or [whole]):
+        if held and (rows + len(frame) > BATCH_ROWS or size >= BATCH_CHARACTERS):
+            yield held[0] if len(held) == 1 else concat(held)
+            held, rows, size = [], 0, 0
+        if len(frame) or not held:
+            held.append(frame)
+            rows, size = rows + len(frame), size + int(frame.estimated_size())
+    yield held[0] if len(held) == 1 else concat(held)
 
 
 def _no_file_twice(files: Sequence[Sequence[SourceFile]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from curation import table
 from curation.conversation import Candidates, Conversation, Message, Source
 from curation.errors import UserError
-from curation.frame import to_frame, to_rows
+from curation.frame import row_hashes, to_frame, to_rows
 
 
 def chats(count: int) -> list[Conversation]:
@@ -55,7 +56,10 @@ def test_sorting_on_the_disk_gives_what_sorting_in_memory_gives(
 def test_what_is_written_is_read(data: Any, any_rows: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
     kind, rows = data.draw(any_rows)
     folder = tmp_path_factory.mktemp("set")
-    table.write(folder, to_frame(rows, kind))
+    frame = to_frame(rows, kind)
+    table.write(folder, frame)
+    hashes = "".join(sorted(row_hashes(frame)))
+    assert table.digest(folder) == hashlib.sha256(f"{table.kind_name(frame)}\n{hashes}".encode()).hexdigest()
     back = table.rows(folder)
     assert len(back) == table.count(folder) == len(rows)
     assert all(row in rows for row in back) and all(row in back for row in rows)

@@ -46,7 +46,7 @@ def main(given: str, folder: str, threads: str, engine: str = "local") -> None:
     (out / "figures.json").write_text(
         json.dumps({"state_bytes_per_row": _state(out / "kept", operators)}), encoding="utf-8"
     )
-    _name_kept(out / "kept", Path(given), out / "ids.txt")
+    _name_kept(out / "kept", out / "ids.txt")
     print("\n".join(curated.ledger.waterfall()))
 
 
@@ -64,20 +64,19 @@ def _state(rows: Path, operators: list[Any]) -> float:
     from curation.engines.barriers import table_of
     from curation.operator import Selector
 
-    frame = next(table.batches(rows))
+    frame = next(table.batches(rows, size=1000))
     tables = [table_of(frame, operator) for operator in operators if isinstance(operator, Selector)]
     return max(made.estimated_size() / len(made) for made in tables)
 
 
-def _name_kept(kept: Path, given: Path, to: Path) -> None:
-    """Writes the records' own ids of the rows that stayed, which a row knows by the place of its record."""
+def _name_kept(kept: Path, to: Path) -> None:
+    """Writes the records' own ids of the rows that stayed."""
     import polars as pl
 
     from curation import table
 
-    index = table.scan(kept).select(pl.col("source").struct.field("index")).collect().to_series()
-    own = pl.scan_ndjson(given, schema={"id": pl.String}).collect().to_series()
-    to.write_text("\n".join(own.gather(index.sort())), encoding="utf-8")
+    own = table.scan(kept).select(pl.col("meta").str.json_path_match("$.id")).collect().to_series()
+    to.write_text("\n".join(own), encoding="utf-8")
 
 
 if __name__ == "__main__":
