@@ -26,8 +26,8 @@ from curation.sources.intake import Intake
 
 TEXTS = (
     "", "Hi", "Chào", "\u0000\\u0000", r"\n\t\"\\", r"\/", r"\u00e0", r"\ud83d\ude00", r"\ud83d", r"\ude00\ud83d",
-    r"\x", '":', r"\\", r"\\\"", "\x7f", "\u2028", "😀", "]}]}", '", "from', "{", "\x01", "\ufeff", r"\uD7ff", r"\uDB00\uDC00",
-    r"\u12g4", "\x85", "a\tb",
+    r"\x", '":', r"\\", r"\\\"", "\x7f", "\u2028", "😀", "]}]}", '", "from', "{", "\x01", "\ufeff", r"\uD7ff",
+    r"\uDB00\uDC00", r"\u12g4", "\x85", "a\tb",
 )  # fmt: skip
 KEYS = ("from", "value", "role", "content", "text", "weight", "fr\\u006fm", "From")
 WHO = ("human", "gpt", "user", "assistant", "system", "bing", "function_call", "Human", " gpt", "tool", "", "x")
