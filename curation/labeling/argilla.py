@@ -1,4 +1,4 @@
-"""Any Argilla server, ours or another: pairs go out as records, and what people say comes back.
+"""Any Argilla server, ours or another: items go out as records, and what people say comes back.
 
 A server is only where people look. What they said is true when it lies in the log; a record's id is the code of what is
 shown, so that pushing twice adds nothing and text never changes under an id. Everything goes over Argilla's REST: the
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPException
@@ -19,23 +20,30 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 from curation.errors import UserError
+from curation.labeling.log import Given
+from curation.labeling.question import SKIP, Misread, Question, Shown, Verdict
 from curation.labeling.server.home import WORKSPACE
-from curation.labeling.tasks import Given, Shown
+from curation.labeling.showing import inert, readable
 
 if TYPE_CHECKING:
     from curation.conversation import Message
 
 KEY = "ARGILLA_API_KEY"
 """Environment variable of the key; it is written nowhere else."""
-CHOICES = (("a", "A is better"), ("b", "B is better"), ("tie", "equally good"))
 _PATIENCE_S = 180
 _PUSHED_AT_ONCE = 200
+_CHARACTERS_AT_ONCE = 4_000_000
 _PULLED_AT_ONCE = 500
 _MOST_TURNS = 500
 """Messages that Argilla takes in one chat."""
 _LONGEST_TURN = 20_000
 """Characters that it takes in one message."""
 _LONGEST_GUIDELINES = 10_000
+_LONGEST_ROLE = 20
+_EMPTY = "(empty)"
+NOTE = "note"
+SUGGESTED = "-suggested"
+"""End of the name of a data set in which people see what a model says."""
 
 
 @dataclass(frozen=True)
@@ -117,21 +125,36 @@ class Connection:
             hint = "see `api_url` in the profile"
             raise UserError(f"what is at {self.server.api_url} is no Argilla server", hint=hint) from error
 
-    def board(self, name: str, guidelines: str, min_submitted: int) -> Board:
+    def board(self, name: str, question: Question, guidelines: str, min_submitted: int) -> Board:
         """The data set of this name, made where it is not there."""
-        listed = self.ask("GET", "me/datasets", params={"workspace_id": self.workspace})["items"]
-        found = next((d for d in listed if d["name"] == name), None)
+        found = next((d for d in self._listed() if d["name"] == name), None)
         if found is None:
-            found = self._make(name, guidelines, min_submitted)
+            found = self._make(name, question, guidelines, min_submitted)
         elif found["status"] != "ready":  # it was made by a run that did not live to publish it
             self.ask("DELETE", f"datasets/{found['id']}")
-            found = self._make(name, guidelines, min_submitted)
+            found = self._make(name, question, guidelines, min_submitted)
         elif found["distribution"]["min_submitted"] != min_submitted:
             distribution = {"strategy": "overlap", "min_submitted": min_submitted}
             self.ask("PATCH", f"datasets/{found['id']}", {"distribution": distribution})
-        return Board(self, found["id"], name, self._question(found["id"], name))
+        asks = {q["name"]: q for q in self.ask("GET", f"datasets/{found['id']}/questions")["items"]}
+        for wanted in question.questions:
+            there = asks.get(wanted["name"])
+            if there is None or there["settings"]["type"] != wanted["settings"]["type"]:
+                hint = "someone else made it; rename it in the UI and run again, which makes a new one. Nothing is lost"
+                what = f"the data set {name!r} in Argilla has no question {wanted['name']!r} like ours"
+                raise UserError(what, hint=hint)
+        return Board(self, found["id"], name, {q: str(made["id"]) for q, made in asks.items()})
 
-    def _make(self, name: str, guidelines: str, min_submitted: int) -> dict[str, Any]:
+    def boards(self, pattern: re.Pattern[str]) -> list[Board]:
+        """The published data sets with such names."""
+        ready = (d for d in self._listed() if d["status"] == "ready" and pattern.fullmatch(d["name"]))
+        return [Board(self, d["id"], d["name"]) for d in ready]
+
+    def _listed(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.ask("GET", "me/datasets", params={"workspace_id": self.workspace})["items"]
+        return found
+
+    def _make(self, name: str, question: Question, guidelines: str, min_submitted: int) -> dict[str, Any]:
         body: dict[str, Any] = {
             "name": name,
             "workspace_id": self.workspace,
@@ -143,28 +166,13 @@ class Connection:
         made: dict[str, Any] = self.ask("POST", "datasets", body)
         place = f"datasets/{made['id']}"
         chat = {"type": "chat", "use_markdown": True}
-        for name_, title in (("prompt", "Prompt"), ("answer_a", "Answer A"), ("answer_b", "Answer B")):
+        for name_, title in question.fields.items():
             self.ask("POST", f"{place}/fields", {"name": name_, "title": title, "required": True, "settings": chat})
-        options = [{"value": value, "text": text, "description": None} for value, text in CHOICES]
-        choice = {"type": "label_selection", "options": options, "visible_options": len(options)}
-        better = {"name": "better", "title": "Which answer is better?", "required": True, "settings": choice}
-        note = {"name": "note", "title": "Why? (if you like)", "required": False, "settings": {"type": "text"}}
-        for question in (better, note):
-            self.ask("POST", f"{place}/questions", question)
+        note = {"name": NOTE, "title": "Why? (if you like)", "required": False, "settings": {"type": "text"}}
+        for asked in (*question.questions, note):
+            self.ask("POST", f"{place}/questions", dict(asked))
         self.ask("PUT", f"{place}/publish")
         return made
-
-    def _question(self, dataset: str, name: str) -> str:
-        """The name of the question that is ours, whatever it is called by now."""
-        values = {value for value, _ in CHOICES}
-        for question in self.ask("GET", f"datasets/{dataset}/questions")["items"]:
-            options = question["settings"].get("options") or []
-            if question["settings"]["type"] == "label_selection" and {o["value"] for o in options} == values:
-                return str(question["name"])
-        hint = (
-            "someone changed it in the UI; rename it there and run again, which makes a new one. What was said is kept"
-        )
-        raise UserError(f"the data set {name!r} in Argilla does not ask which answer is better", hint=hint)
 
     def people(self) -> dict[str, str]:
         """User id -> name, as far as this key may see."""
@@ -181,60 +189,107 @@ class Refused(UserError):
 
 @dataclass(frozen=True)
 class Board:
-    """A data set of pairs."""
+    """A data set of one question."""
 
     connection: Connection
     id: str
     name: str
-    question: str
+    questions: Mapping[str, str] = field(default_factory=dict)
+    """Name -> Argilla's id of it; empty where nothing is pushed."""
 
     @property
     def url(self) -> str:
         """Where people go."""
         return f"{self.connection.server.api_url}/dataset/{self.id}/annotation-mode"
 
-    def push(self, records: Sequence[Shown]) -> None:
-        """Adds records, none of which may be there already."""
-        for begin in range(0, len(records), _PUSHED_AT_ONCE):
-            items = [_item(shown) for shown in records[begin : begin + _PUSHED_AT_ONCE]]
-            self.connection.ask("POST", f"datasets/{self.id}/records/bulk", {"items": items})
+    @property
+    def suggests(self) -> bool:
+        """Whether people see there what a model says."""
+        return self.name.endswith(SUGGESTED)
 
-    def answers(self, shown: Mapping[str, Shown]) -> tuple[list[Given], set[str]]:
-        """(what people say now, the codes of all records that are there).
+    def push(self, records: Sequence[Shown], suggested: Mapping[str, Verdict] | None = None) -> None:
+        """Adds records, none of which may be there already.
+
+        Args:
+            suggested: Item -> what a model says of it.
+        """
+        items: list[dict[str, Any]] = []
+        size = 0
+        for shown in records:
+            item = self._item(shown, (suggested or {}).get(shown.item.id))
+            more = sum(len(m["content"]) for chat in item["fields"].values() for m in chat)
+            if items and (len(items) == _PUSHED_AT_ONCE or size + more > _CHARACTERS_AT_ONCE):
+                self._add(items)
+                items, size = [], 0
+            items.append(item)
+            size += more
+        if items:
+            self._add(items)
+
+    def _add(self, items: Sequence[dict[str, Any]]) -> None:
+        self.connection.ask("POST", f"datasets/{self.id}/records/bulk", {"items": items})
+
+    def _item(self, shown: Shown, suggested: Verdict | None) -> dict[str, Any]:
+        fields = {name: chat(messages) for name, messages in shown.question.shows(shown).items()}
+        values = dict(shown.question.prefilled(shown))
+        if suggested is not None:
+            values |= shown.question.suggestion(shown, suggested)
+        stands = [{"question_id": self.questions[name], "value": value} for name, value in values.items()]
+        return {"external_id": shown.code, "fields": fields, **({"suggestions": stands} if stands else {})}
+
+    def pages(self, shown: Mapping[str, Shown], names: Mapping[str, str]) -> Iterator[Page]:
+        """What people say now, a page of records at a time.
 
         Args:
             shown: Code -> what it shows; what people say of other records is passed over.
+            names: User id -> name.
         """
-        names = self.connection.people()
-        given: list[Given] = []
-        there: set[str] = set()
-        for code, responses in self._records():
-            there.add(code)
-            if code not in shown:
-                continue
-            for response in responses:
-                who = names.get(response["user_id"], f"user-{str(response['user_id'])[:8]}")
-                values = response.get("values") or {}
-                side = (values.get(self.question) or {}).get("value")
-                note = str((values.get("note") or {}).get("value") or "")
-                form = form_of(self.name, who)
-                if response["status"] == "discarded":
-                    given.append(Given(shown[code], who, "skip", note, form))
-                elif response["status"] == "submitted" and side in ("a", "b", "tie"):
-                    given.append(Given(shown[code], who, shown[code].verdict(side), note, form))
-        return given, there
+        for records in self._records():
+            page = Page({code for code, _ in records})
+            for code, responses in records:
+                if code in shown:
+                    self._read(shown[code], responses, names, page)
+            yield page
 
-    def _records(self) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-        """(code, responses) of each record."""
+    def _read(self, shown: Shown, responses: Sequence[Mapping[str, Any]], names: Mapping[str, str], page: Page) -> None:
+        for response in responses:
+            who = names.get(response["user_id"], f"user-{str(response['user_id'])[:8]}")
+            values = {name: (one or {}).get("value") for name, one in (response.get("values") or {}).items()}
+            verdict: Verdict | None = None
+            try:
+                if response["status"] == "discarded":
+                    verdict = SKIP
+                elif response["status"] == "submitted":
+                    verdict = shown.question.read(shown, values)
+            except Misread as error:
+                page.problems.append(f"{self.name}: what {who} says of record {shown.code}: {error}")
+                page.unclear.add((form_of(self.name, who), shown.code))
+            if verdict is not None:
+                note = str(values.get(NOTE) or "")
+                page.given.append(Given(shown, who, verdict, note, form_of(self.name, who), self.suggests))
+
+    def _records(self) -> Iterator[list[tuple[str, list[dict[str, Any]]]]]:
+        """(code, responses) of each record, a page at a time."""
         offset = 0
         while True:
             params = {"limit": _PULLED_AT_ONCE, "offset": offset, "include": "responses"}
             items = self.connection.ask("GET", f"datasets/{self.id}/records", params=params)["items"]
-            for item in items:
-                yield item["external_id"] or "", item.get("responses") or []
+            yield [(item["external_id"] or "", item.get("responses") or []) for item in items]
             if len(items) < _PULLED_AT_ONCE:
                 return
             offset += len(items)
+
+
+@dataclass
+class Page:
+    """What some records of a data set hold."""
+
+    codes: set[str]
+    given: list[Given] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    """What cannot be understood, one line each."""
+    unclear: set[tuple[str, str]] = field(default_factory=set)
+    """(form, code) of these."""
 
 
 def form_of(board: str, who: str) -> str:
@@ -242,21 +297,29 @@ def form_of(board: str, who: str) -> str:
     return f"argilla:{board}:{who}"
 
 
-def _item(shown: Shown) -> dict[str, Any]:
-    a, b = shown.sides
-    fields = {"prompt": _chat(shown.comparison.prompt), "answer_a": _chat([a]), "answer_b": _chat([b])}
-    return {"external_id": shown.code, "fields": fields}
+def chat(messages: Sequence[Message]) -> list[dict[str, str]]:
+    """As Argilla takes chats: inert, a long message in several, and of a chat that is longer than it shows, the end.
 
-
-def _chat(messages: Sequence[Message]) -> list[dict[str, str]]:
-    """As Argilla shows chats: a long message in several, and of a very long chat the end of what came before."""
-    pieces = [
-        {"role": m.role, "content": m.content[at : at + _LONGEST_TURN] or "(empty)"}
-        for m in messages
-        for at in range(0, max(len(m.content), 1), _LONGEST_TURN)
-    ]
+    What is left out is said where it is missing.
+    """
+    pieces: list[dict[str, str]] = []
+    for m in messages:
+        text = inert(readable(m))
+        text = text if text.strip() else _EMPTY  # Argilla takes no empty message
+        role = m.role[:_LONGEST_ROLE] or "user"
+        cuts = range(0, len(text), _LONGEST_TURN)
+        pieces += [{"role": role, "content": _filled(text[at : at + _LONGEST_TURN])} for at in cuts]
+    if not pieces:
+        return [{"role": "system", "content": _EMPTY}]
     if len(pieces) <= _MOST_TURNS:
         return pieces
     left_out = pieces[: len(pieces) - _MOST_TURNS + 1]
     before = "\n\n".join(f"[{piece['role']}]\n{piece['content']}" for piece in left_out)
-    return [{"role": "system", "content": before[-_LONGEST_TURN:]}, *pieces[len(left_out) :]]
+    said = f"[... {max(len(before) - _LONGEST_TURN, 0):,} characters before this are not shown ...]\n\n"
+    begin = before[-(_LONGEST_TURN - len(said)) :] if len(before) > _LONGEST_TURN else before
+    return [{"role": "system", "content": (said if begin != before else "") + begin}, *pieces[len(left_out) :]]
+
+
+def _filled(text: str) -> str:
+    """A piece that holds nothing but white space is taken for empty."""
+    return text if text.strip() else text.replace(" ", "\u00a0").replace("\n", "\u00a0")

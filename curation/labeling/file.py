@@ -18,17 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from curation.conversation import Message
-from curation.labeling.tasks import Given, Shown
+from curation.labeling.log import Given
+from curation.labeling.question import Misread, Question, Shown
+from curation.labeling.showing import cell, transcript
 
-COLUMNS = ("record", "prompt", "answer_a", "answer_b", "verdict", "annotator", "note")
-_NEEDED = ("record", "verdict")
-_TEXTS = ("prompt", "answer_a", "answer_b")
-
-Side = Literal["a", "b", "tie", "skip"]
-WORDS: dict[str, Side] = {"a": "a", "b": "b", "1": "a", "2": "b", "tie": "tie", "skip": "skip"}
-"""What may stand under `verdict`, in any case."""
-HOW = "write a, b, tie or skip under `verdict`"
+CODE = "record"
 
 _SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 _COMPARED = 2_000
@@ -50,8 +44,17 @@ class Reading:
     """One line each: file, row, what is wrong, what to do."""
 
 
+def columns(question: Question) -> tuple[str, ...]:
+    """Of a form."""
+    return (CODE, *question.fields, *question.filled, "annotator", "note")
+
+
 def write(folder: Path, annotator: int, records: Sequence[Shown], format: Literal["csv", "jsonl"] = "csv") -> Path:
-    """Writes a new form for one person, `annotator1.csv` or the next free name; returns its place."""
+    """Writes a new form for one person, `annotator1.csv` or the next free name; returns its place.
+
+    Args:
+        records: All of one question.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     name, number = f"annotator{annotator}", 1
     while (path := folder / f"{name}{'' if number == 1 else f'-{number}'}.{format}").exists():
@@ -60,9 +63,9 @@ def write(folder: Path, annotator: int, records: Sequence[Shown], format: Litera
     temporary = path.with_name(f".{path.name}.new")
     if format == "csv":
         with temporary.open("w", encoding="utf-8-sig", newline="") as f:  # the mark tells Excel that it is UTF-8
-            writer = csv.DictWriter(f, COLUMNS, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
+            writer = csv.DictWriter(f, columns(records[0].question), quoting=csv.QUOTE_ALL, lineterminator="\r\n")
             writer.writeheader()
-            writer.writerows({k: _inert(v) for k, v in row.items()} for row in rows)
+            writer.writerows({k: cell(v) for k, v in row.items()} for row in rows)
     else:
         lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
         temporary.write_text("".join(lines), encoding="utf-8")
@@ -71,21 +74,13 @@ def write(folder: Path, annotator: int, records: Sequence[Shown], format: Litera
 
 
 def _row(shown: Shown, annotator: str) -> dict[str, str]:
-    a, b = shown.sides
-    texts = (transcript(shown.comparison.prompt), a.content, b.content)
-    return dict(zip(COLUMNS, (shown.code, *texts, "", annotator, ""), strict=True))
+    texts = _texts(shown)
+    empty = dict.fromkeys(shown.question.filled, "")
+    return {CODE: shown.code, **texts, **empty, "annotator": annotator, "note": ""}
 
 
-def transcript(messages: Sequence[Message]) -> str:
-    """A prompt as people read it: the text alone when it is one user's turn, else each turn with its role."""
-    if len(messages) == 1 and messages[0].role == "user":
-        return messages[0].content
-    return "\n\n".join(f"[{m.role}]\n{m.content}" for m in messages)
-
-
-def _inert(cell: str) -> str:
-    """Text that a spreadsheet shows as it is: it takes what begins like this for a formula and may run it."""
-    return "'" + cell if cell.lstrip()[:1] in ("=", "+", "-", "@") and cell.strip() else cell
+def _texts(shown: Shown) -> dict[str, str]:
+    return {name: transcript(messages) for name, messages in shown.question.shows(shown).items()}
 
 
 def forms(folder: Path, suffixes: Sequence[str] = (".csv", ".jsonl")) -> list[Path]:
@@ -132,10 +127,10 @@ def _json_rows(path: Path, text: str, problems: list[str]) -> Iterator[Cells]:
             row = json.loads(line)
         except ValueError:
             row = None
-        if isinstance(row, dict) and all(c in row for c in _NEEDED):
+        if isinstance(row, dict) and CODE in row:
             yield f"line {number}", row
         else:
-            what = "is no object with `record` and `verdict`; compare it with the other lines"
+            what = f"is no object with `{CODE}`; compare it with the other lines"
             problems.append(f"{path.name}, line {number}: {what}")
 
 
@@ -150,13 +145,16 @@ def _csv_rows(text: str) -> Iterator[Cells]:
                 continue
             if header is None:
                 header = [c.strip().lower() for c in cells]
-                if missing := [c for c in _NEEDED if c not in header]:
-                    has = ", ".join(filter(None, header))[:200]
-                    raise _Unreadable(f"there is no column `{'` and no column `'.join(missing)}`, only: {has}")
+                if CODE not in header:
+                    raise _Unreadable(_missing([CODE], header))
                 continue
             yield f"row {number}", dict(zip(header, cells, strict=False))
     except csv.Error as error:
         raise _Unreadable(f"it is no CSV file ({error})") from None
+
+
+def _missing(wanted: Sequence[str], has: Iterable[str]) -> str:
+    return f"there is no column `{'` and no column `'.join(wanted)}`, only: {', '.join(filter(None, has))[:200]}"
 
 
 def _decoded(raw: bytes) -> str:
@@ -174,6 +172,11 @@ def _read_form(path: Path, rows: list[Cells], known: Mapping[str, Shown], readin
     for place, row in rows:
         code = str(row.get("record") or "").strip().lower()
         if code in known:
+            if lost := [name for name in known[code].question.filled if name not in row]:
+                problem = f"{path.name}: {_missing(lost, row)}"
+                if problem not in reading.problems:
+                    reading.problems.append(problem)
+                continue
             here.append((place, row, known[code]))
             reading.where.setdefault(code, []).append(path)
         elif any(str(v or "").strip() for v in row.values()):
@@ -188,16 +191,20 @@ def _read_form(path: Path, rows: list[Cells], known: Mapping[str, Shown], readin
         )
         return
     for place, row, shown in here:
-        said = str(row.get("verdict") if row.get("verdict") is not None else "").strip()
-        if not said:
+        cells = {name: _text(row[name]) for name in shown.question.filled}
+        try:
+            verdict = shown.question.parse(shown, cells)
+        except Misread as error:
+            reading.problems.append(f"{path.name}, {place}: {error}")
             continue
-        side = WORDS.get(said.lower())
-        if side is None:
-            reading.problems.append(f"{path.name}, {place}: {said[:40]!r} is no verdict; {HOW}")
-            continue
-        annotator = str(row.get("annotator") or "").strip() or path.stem
-        note = str(row.get("note") or "").strip()
-        reading.given.append(Given(shown, annotator, shown.verdict(side), note, form=path.name))
+        if verdict is not None:
+            annotator = _text(row.get("annotator")) or path.stem
+            reading.given.append(Given(shown, annotator, verdict, _text(row.get("note")), form=path.name))
+
+
+def _text(value: Any) -> str:
+    """A cell as it is meant; JSON lines may hold numbers."""
+    return "" if value is None else str(value).strip()
 
 
 def _moved(row: Mapping[str, Any], shown: Shown) -> bool:
@@ -206,8 +213,8 @@ def _moved(row: Mapping[str, Any], shown: Shown) -> bool:
     def bare(text: str) -> str:
         return re.sub(r"[^a-z0-9]+", "", text.lower())[:_COMPARED]
 
-    was = _row(shown, "")
-    return any(bare(str(row.get(c) or "")) != bare(was[c]) for c in _TEXTS if row.get(c) is not None)
+    was = _texts(shown)
+    return any(bare(str(row.get(c) or "")) != bare(was[c]) for c in was if row.get(c) is not None)
 
 
 def _conflicts(reading: Reading) -> None:
@@ -225,8 +232,3 @@ def _conflicts(reading: Reading) -> None:
                 "or write who it was under `annotator`"
             )
     reading.given = [g for g in reading.given if (g.shown.code, g.annotator) not in bad]
-
-
-def by_code(lines: Iterable[Mapping[str, Any]]) -> dict[str, Shown]:
-    """The records that the log knows, by their code."""
-    return {line["record"]: Shown.from_line(line) for line in lines}

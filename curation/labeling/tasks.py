@@ -1,237 +1,181 @@
-"""The question that people are asked here: which of two answers to a prompt is better?
-
-A `Comparison` is the same item wherever it comes up: its id is the hash of the prompt and the two answers, whoever
-wrote them. It is shown blind, with sides that a stable hash decides. What people say goes into an append-only log that
-knows items by id, so an answer outlives the step, the form and the settings it was given under. The log has two kinds
-of lines, both plain JSON:
-
-    preference_items   a record as it was shown: its item, which answer stood left, the guidelines, and the texts
-    preference         one answer: item, annotator, guidelines, verdict; a later line of the same person replaces it
-"""
+"""What people are asked about a set of rows. Each step that asks has a class of its own that says what comes of it."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from curation.conversation import Candidates, Message, Preference, digest, framed
+from curation.conversation import Candidates, Preference, Row
+from curation.errors import UserError
 from curation.labeling.answers import Distinct
+from curation.labeling.pair import Pair
+from curation.labeling.question import SKIP, Item, Question, Ranks, Verdict
+from curation.labeling.ranking import MOST, Ranking, closed
 
-QUESTION = "preference"
-ITEMS = "preference_items"
-
-Vote = Literal["first", "second", "tie"]
-_VOTES: tuple[Vote, ...] = ("first", "second", "tie")
-Verdict = Literal["first", "second", "tie", "skip", "withdrawn"]
-"""Of the answers in the item's own order, never of sides. `skip`: seen, no opinion. `withdrawn`: take back."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two different answers to one prompt, in the order of their hashes."""
-
-    prompt: tuple[Message, ...]
-    first: Message
-    second: Message
-
-    @classmethod
-    def of(cls, prompt: tuple[Message, ...], a: Message, b: Message) -> Comparison:
-        """The item that two answers make, in whichever order they come."""
-        first, second = sorted((a, b), key=lambda m: digest(m.framed()))
-        return cls(prompt, first, second)
-
-    @property
-    def id(self) -> str:
-        return digest("which is better", framed(self.prompt), self.first.framed(), self.second.framed())
-
-    def shown(self, annotator: int, guidelines: str) -> Shown:
-        """The record that this annotator (1, 2 ...) sees: neighbours see the two answers on opposite sides."""
-        swapped = (int(digest("side", self.id)[:8], 16) + annotator) % 2 == 1
-        code = "p" + digest("shown", self.id, str(annotator), guidelines)[:15]
-        return Shown(code, self.id, "second" if swapped else "first", guidelines, self)
-
-
-@dataclass(frozen=True)
-class Shown:
-    """An item as it lies before a person."""
-
-    code: str
-    """What a form calls it: a letter and hex digits, which no spreadsheet takes for a number."""
-    item: str
-    left: Literal["first", "second"]
-    """Which answer stands left, as `A`."""
-    guidelines: str
-    """Digest of the guidelines, empty when there are none."""
-    comparison: Comparison
-
-    @property
-    def sides(self) -> tuple[Message, Message]:
-        """(A, B)."""
-        c = self.comparison
-        return (c.first, c.second) if self.left == "first" else (c.second, c.first)
-
-    def verdict(self, side: Literal["a", "b", "tie", "skip"]) -> Verdict:
-        """What a choice of sides means for the item."""
-        if side in ("tie", "skip"):
-            return side
-        other: dict[str, Literal["first", "second"]] = {"first": "second", "second": "first"}
-        return self.left if side == "a" else other[self.left]
-
-    def line(self) -> dict[str, Any]:
-        """As the log keeps it."""
-        c = self.comparison
-        texts = {"prompt": [m.to_dict() for m in c.prompt], "first": c.first.to_dict(), "second": c.second.to_dict()}
-        here = {"record": self.code, "item": self.item, "left": self.left, "guidelines": self.guidelines}
-        return {"question": ITEMS, **here, **texts}
-
-    @classmethod
-    def from_line(cls, line: Mapping[str, Any]) -> Shown:
-        prompt = tuple(map(Message.from_dict, line["prompt"]))
-        comparison = Comparison(prompt, Message.from_dict(line["first"]), Message.from_dict(line["second"]))
-        return cls(line["record"], line["item"], line["left"], line["guidelines"], comparison)
-
-
-@dataclass(frozen=True)
-class Given:
-    """One answer of one person."""
-
-    shown: Shown
-    annotator: str
-    verdict: Verdict
-    note: str = ""
-    form: str = ""
-    """Where it was given: the form's name, or a server's."""
-
-
-def new_lines(given: Iterable[Given], log: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What has to be added to the log so that it holds these answers: nothing for those that it holds already.
-
-    A record of one form has one author: when the name beside an answer was changed, the answer under the old name is
-    withdrawn.
-    """
-    last: dict[tuple[str, str], Mapping[str, Any]] = {}
-    turns: Counter[tuple[str, str]] = Counter()
-    for line in log:
-        last[line["form"], line["record"]] = line
-        turns[line["form"], line["record"]] += 1
-    lines: list[dict[str, Any]] = []
-
-    def add(g: Given, annotator: str, verdict: Verdict, note: str) -> None:
-        place = (g.form, g.shown.code)
-        lines.append(
-            {
-                "question": QUESTION,
-                "item": g.shown.item,
-                "guidelines": g.shown.guidelines,
-                "record": g.shown.code,
-                "left": g.shown.left,
-                "annotator": annotator,
-                "verdict": verdict,
-                "note": note,
-                "form": g.form,
-                "turn": turns[place],  # makes a line that repeats an earlier one a line of its own
-            }
-        )
-        turns[place] += 1
-
-    for g in given:
-        before = last.get((g.form, g.shown.code))
-        if before and before["annotator"] != g.annotator and before["verdict"] != "withdrawn":
-            add(g, before["annotator"], "withdrawn", "")
-        same = before and [before[k] for k in ("annotator", "verdict", "note")] == [g.annotator, g.verdict, g.note]
-        if not same:
-            add(g, g.annotator, g.verdict, g.note)
-    return lines
-
-
-def standing(log: Iterable[Mapping[str, Any]], guidelines: str) -> dict[str, dict[str, Verdict]]:
-    """Item -> annotator -> what they say now, under these guidelines. Skips count, what was withdrawn does not."""
-    found: dict[str, dict[str, Verdict]] = {}
-    for line in log:
-        if line["guidelines"] != guidelines:
-            continue
-        verdict: Verdict = line["verdict"]
-        people = found.setdefault(line["item"], {})
-        people.pop(line["annotator"], None)
-        if verdict != "withdrawn":
-            people[line["annotator"]] = verdict
-    return {item: people for item, people in found.items() if people}
-
-
-def decided(verdicts: Iterable[Verdict]) -> Vote | None:
-    """What several people say together: the verdict with more votes than any other, else a tie.
-
-    Skips are no votes; without a vote there is no decision.
-    """
-    votes = dict.fromkeys(_VOTES, 0)
-    for verdict in verdicts:
-        if verdict in _VOTES:
-            votes[verdict] += 1
-    most = max(votes.values())
-    best = [word for word in _VOTES if votes[word] == most]
-    return None if most == 0 else best[0] if len(best) == 1 else "tie"
+PEOPLE = "people"
+Ask = Literal["pairs", "ranking"]
+Consensus = Callable[[Mapping[str, Mapping[str, Ranks]]], Mapping[str, Ranks]]
+"""Item -> person -> ranks (1 is best, equal is a tie) -> item -> ranks that stand for all."""
+_CHOICES: Mapping[str, Ranks] = {"first": (1, 2), "second": (2, 1), "tie": (1, 1)}
+R = TypeVar("R", bound=Row)
+Lost = list[tuple[R, str]]
+"""Rows that nothing came of, each with its reason in one word."""
 
 
 @dataclass
 class Asked:
-    """What people are asked about a set of candidates."""
+    """Items that people are asked about. The same item in two rows is one item."""
 
-    rows: list[Distinct] = field(default_factory=list)
-    items: dict[str, Comparison] = field(default_factory=dict)
-    """Every pair of different answers of every row; the same pair in two rows is one item."""
+    items: dict[str, Item] = field(default_factory=dict)
     row_of: dict[str, int] = field(default_factory=dict)
     """Item -> the number of the (first) row that holds it."""
+    suggested: dict[str, Verdict] = field(default_factory=dict)
+    """Item -> what a model says of it, where people are to see that. Empty: they are asked blind."""
+
+    @property
+    def questions(self) -> list[Question]:
+        """The ways in which they are asked."""
+        return list(dict.fromkeys(item.question for item in self.items.values()))
+
+    def add(self, item: Item, row: int) -> None:
+        """One more item of a row."""
+        if item.id not in self.items:
+            self.items[item.id] = item
+            self.row_of[item.id] = row
+
+
+@dataclass
+class Compared(Asked):
+    """Which of several answers is better?"""
+
+    rows: list[Distinct] = field(default_factory=list)
 
     @classmethod
-    def about(cls, candidates: Iterable[Candidates]) -> Asked:
+    def about(cls, candidates: Iterable[Candidates], ask: Ask | None = None) -> Compared:
+        """The items of some candidates.
+
+        Args:
+            ask: `pairs`: every two different answers are an item. `ranking`: all different answers of a row are ranked;
+                two are a pair all the same. None: `ranking`.
+
+        Raises:
+            UserError: a row has more answers than people can rank.
+        """
         asked = cls()
         for number, row in enumerate(candidates):
             distinct = Distinct.of(row)
             asked.rows.append(distinct)
-            for a, b in combinations((answer.message() for answer in distinct.answers), 2):
-                item = Comparison.of(row.prompt, a, b)
-                if item.id not in asked.items:
-                    asked.items[item.id] = item
-                    asked.row_of[item.id] = number
+            answers = [answer.message() for answer in distinct.answers]
+            if ask == "pairs" or len(answers) <= 2:
+                for a, b in combinations(answers, 2):
+                    asked.add(Pair.item(row.prompt, a, b), number)
+            elif len(answers) <= MOST:
+                asked.add(Ranking.item(row.prompt, answers), number)
+            else:
+                hint = f"keep up to {MOST} of them (`num_generations`), or ask about every two with `ask: pairs`"
+                raise UserError(f"a prompt has {len(answers)} different answers, too many for a ranking", hint=hint)
         return asked
 
+    def rankings(self, said: Mapping[str, Mapping[str, Verdict]]) -> dict[str, dict[str, Ranks]]:
+        """Item -> person -> ranks of its answers; a choice is a ranking of two. Skips are none."""
+        heard = (key for key in self.items if key in said)
+        found = {key: {who: r for who, v in said[key].items() if (r := as_ranks(v))} for key in heard}
+        return {key: people for key, people in found.items() if people}
+
     def preferences(
-        self, said: Mapping[str, Mapping[str, Verdict]]
-    ) -> tuple[list[Preference], list[tuple[Candidates, str]]]:
-        """What the answers come to, and the rows that came to nothing, each with its reason in one word.
+        self, said: Mapping[str, Mapping[str, Verdict]], consensus: Consensus | None = None
+    ) -> tuple[list[Preference], Lost[Candidates]]:
+        """What the answers come to, and the rows that came to nothing: `unanswered`, `skipped`, `repeated_pair` (or
+        `repeated_ranking`), and the reasons of `Distinct`. A ranking of k answers gives k (k - 1) / 2 preferences.
 
         Args:
             said: Item -> person -> verdict.
+            consensus: Makes one ranking of several people's, over all items. None: `majority` of each item.
         """
+        rankings = self.rankings(said)
+        together = (consensus or majorities)(rankings)
         made: dict[int, list[Preference]] = {}
-        asked: set[int] = set()
-        heard: set[int] = set()
-        for key, item in self.items.items():
+        heard = {self.row_of[key] for key in self.items if key in said}
+        for key, ranks in together.items():
             number = self.row_of[key]
-            asked.add(number)
-            if key in said:
-                heard.add(number)
-                if found := self._preference(item, self.rows[number], said[key]):
-                    made.setdefault(number, []).append(found)
-        lost: list[tuple[Candidates, str]] = []
+            skips = len(said[key]) - len(rankings[key])
+            pairs = _pairs(self.items[key], self.rows[number], ranks, list(rankings[key].values()), skips)
+            made.setdefault(number, []).extend(pairs)
+        asked = set(self.row_of.values())
+        lost: Lost[Candidates] = []
         for number, distinct in enumerate(self.rows):
             if number not in made:
-                word = "skipped" if number in heard else "unanswered" if number in asked else "repeated_pair"
+                again = "repeated_pair" if len(distinct.answers) == 2 else "repeated_ranking"
+                word = "skipped" if number in heard else "unanswered" if number in asked else again
                 lost.append((distinct.row, distinct.reason or word))
         return [pair for pairs in made.values() for pair in pairs], lost
 
-    @staticmethod
-    def _preference(item: Comparison, row: Distinct, said: Mapping[str, Verdict]) -> Preference | None:
-        """None when everybody skipped the item."""
-        verdict = decided(said.values())
-        if verdict is None:
-            return None
-        better, worse, names = item.first, item.second, {"first": "chosen", "second": "rejected"}
-        if verdict == "second":
-            better, worse, names = worse, better, {"first": "rejected", "second": "chosen"}
-        votes = Counter(names.get(v, v) for v in said.values())
-        meta = {"votes": {name: votes[name] for name in sorted(votes)}}
-        return row.pair(better, worse, "people", tie=verdict == "tie", meta=meta)
+
+def _pairs(item: Item, row: Distinct, ranks: Ranks, own: Sequence[Ranks], skips: int) -> list[Preference]:
+    """Every two answers, by the ranks that stand for all; each pair keeps how many people put it how."""
+    made = []
+    for a, b in combinations(range(len(ranks)), 2):
+        better, worse = (a, b) if ranks[a] <= ranks[b] else (b, a)
+        votes = Counter(_word(one[better], one[worse]) for one in own)
+        if skips:
+            votes[SKIP] = skips
+        meta: dict[str, Any] = {"votes": {name: votes[name] for name in sorted(votes)}}
+        if len(ranks) > 2:
+            meta["ranks"] = [ranks[better], ranks[worse]]
+        tie = ranks[better] == ranks[worse]
+        made.append(row.pair(item.answers[better], item.answers[worse], PEOPLE, tie=tie, meta=meta))
+    return made
+
+
+def _word(better: int, worse: int) -> str:
+    return "tie" if better == worse else "chosen" if better < worse else "rejected"
+
+
+def as_ranks(verdict: Verdict) -> Ranks | None:
+    """A choice between two, or a ranking, as ranks; None for a skip."""
+    if isinstance(verdict, tuple):
+        return verdict
+    return _CHOICES.get(verdict) if isinstance(verdict, str) else None
+
+
+def majorities(said: Mapping[str, Mapping[str, Ranks]]) -> dict[str, Ranks]:
+    """Item -> what most people say of it."""
+    return {item: majority(list(people.values())) for item, people in said.items()}
+
+
+def majority(rankings: Sequence[Ranks]) -> Ranks:
+    """Every two answers go to the verdict with more votes than any other (better, worse, equal), else they are equal.
+
+    An answer is worth the others that it beats, and half of those that it equals (Copeland's rule).
+    """
+    count = len(rankings[0])
+    worth = [0.0] * count
+    for i, j in combinations(range(count), 2):
+        votes = Counter((ranks[i] > ranks[j]) - (ranks[i] < ranks[j]) for ranks in rankings)
+        most = max(votes.values())
+        best = [outcome for outcome, n in votes.items() if n == most]
+        outcome = best[0] if len(best) == 1 else 0
+        worth[i] += (1 - outcome) / 2
+        worth[j] += (1 + outcome) / 2
+    return closed([-x for x in worth])
+
+
+def nearly_done(missing: Mapping[str, int], enough: int, out: Iterable[str] = ()) -> list[str]:
+    """The items to hand out, nearly finished ones first, and no more than what gives `enough` answers.
+
+    Args:
+        missing: Item -> answers that it lacks, for items that lack any.
+        out: Items that lie before people already; they come before others that lack as much.
+    """
+    there = set(out)
+    order = sorted(missing, key=lambda item: (missing[item], item not in there, item))
+    chosen: list[str] = []
+    for item in order:
+        if enough <= 0:
+            break
+        chosen.append(item)
+        enough -= missing[item]
+    return chosen

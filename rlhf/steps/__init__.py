@@ -13,6 +13,8 @@ BUILTIN: dict[str, str] = {
     "ingest": "rlhf.steps.ingest:Ingest",
     "magpie": "rlhf.steps.magpie:Magpie",
     "pretrain": "rlhf.steps.pretrain:Pretrain",
+    "rate": "rlhf.steps.rate:Rate",
+    "review": "rlhf.steps.review:Review",
     "reward": "rlhf.steps.reward:Reward",
     "sample": "rlhf.steps.sample:Sample",
     "self_instruct": "rlhf.steps.self_instruct:SelfInstruct",

@@ -2,89 +2,58 @@
 
 from __future__ import annotations
 
-import shutil
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, GetCoreSchemaHandler, model_validator
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic import Field, model_validator
 
-from curation.artifact import Candidates, InputFile, Kind, Preferences, Ref
-from curation.errors import UserError, did_you_mean
-from curation.operator import PairScorer, Plugin, Scorer
+from curation.artifact import Candidates, Kind, Preferences, Ref
+from curation.errors import UserError
+from curation.operator import PairScorer, Scorer
 from curation.registry import OPERATORS
 from rlhf.recipe.step import Done, Room, Step, Waiting
+from rlhf.steps.asking import FOR_PEOPLE, PEOPLE, AsksPeople, Decider, heard, reasons, set_aside
 
 if TYPE_CHECKING:
     from curation import conversation
     from curation.labeling.answers import Distinct
     from curation.labeling.ranked import Pairs
 
-PEOPLE = "people"
 
-
-class _Decider(Plugin):
-    """`people`, or a scorer."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        def written(value: str | Scorer) -> Any:
-            if isinstance(value, str):
-                return value
-            return {value.op: value.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"op"})}
-
-        return core_schema.no_info_plain_validator_function(
-            self.parse, serialization=core_schema.plain_serializer_function_ser_schema(written)
-        )
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: Any) -> dict[str, Any]:
-        return {"anyOf": [{"const": PEOPLE}, super().__get_pydantic_json_schema__(schema, handler)]}
-
-    def parse(self, value: Any) -> Any:
-        if value == PEOPLE:
-            return value
-        if isinstance(value, str) and "did you mean" in (hint := did_you_mean(value, [PEOPLE])):
-            raise PydanticCustomError(
-                "plugin", "there is no scorer {name}; {hint}", {"name": repr(value), "hint": hint}
-            )
-        return super().parse(value)
-
-
-class Compare(Step):
+class Compare(AsksPeople, Step):
     """Preferences from candidates.
 
-    With `people` the step writes forms, waits, and reads what was filled in; every answer is kept in a log that
-    outlives the step. With a scorer the answers are scored, and who decided stands on every page and card.
+    With `people` the step hands out what they are asked, waits, and reads what they said; every answer is kept in a log
+    that outlives the step. With a scorer the answers are scored, and who decided stands on every page and card.
+    Reasons: `no_answer`, `one_answer`, `identical_answers`, `repeated_pair`, `repeated_ranking`; `unanswered` and
+    `skipped` where people decide.
     """
 
     step: Literal["compare"] = "compare"
     data: Ref[Candidates]
     """The answers."""
-    decided_by: Annotated[Literal["people"] | Scorer, _Decider(OPERATORS, Scorer)] = "people"
+    decided_by: Annotated[Literal["people"] | Scorer, Decider(OPERATORS, Scorer)] = "people"
     """`people`, or the scorer that decides instead: `brevity`, `{reward_model: {reward: STEP}}`, `{llm_judge: ...}`."""
+    ask: Literal["pairs", "ranking"] | None = None
+    """How people are asked about more than two different answers to a prompt. `ranking` (None means it too): all of
+    them at once, three to five, ties allowed; it gives every pair. `pairs`: about every two by themselves, however many
+    they are."""
     pairs: Literal["best_worst", "all"] | None = None
     """`best_worst`: one pair a prompt. `all`: every answer against every other. None: `best_worst` for a scorer; people
-    always see every pair."""
+    always give every pair."""
     min_gap: float = Field(0.0, ge=0)
     """Answers whose scores differ by less are a tie. For scorers that give numbers."""
-    guidelines: InputFile | None = None
-    """What people should go by. Answers given under other guidelines answer another question, and do not count."""
-    min_submitted: int = Field(1, ge=1)
-    """People who must have answered each pair before the step goes on."""
-    max_answers: int | None = Field(None, ge=1)
-    """Answers of people in all after which it goes on, whatever was left out. None: no such bound."""
 
     @model_validator(mode="after")
     def _belongs_together(self) -> Self:
-        people = {"guidelines", "min_submitted", "max_answers"} & self.model_fields_set
+        people = (FOR_PEOPLE | {"ask"}) & self.model_fields_set
         scorers = {"pairs", "min_gap"} & self.model_fields_set
         by = self.decided_by
         if not isinstance(by, Scorer):
             if scorers:
                 raise ValueError(
-                    f"`{min(scorers)}` is for scorers; people see every pair, and say themselves what ties"
+                    f"`{min(scorers)}` is for scorers; people give every pair, and say themselves what ties"
                 )
             return self
         if people:
@@ -118,43 +87,15 @@ class Compare(Step):
         return self._asked(rows, room)
 
     def _asked(self, rows: Sequence[conversation.Candidates], room: Room) -> Done | Waiting:
-        from curation.labeling.rounds import Terms, look
-        from curation.labeling.tasks import Asked
+        from curation.labeling.tasks import Compared
 
-        if room.labels is None or room.labeling is None:
-            raise RuntimeError("people can only be asked where there is a log for their answers")
-        asked = Asked.about(rows)
-        folder = room.labeling / room.name
-        terms = Terms(self.guidelines.digest if self.guidelines else "", self.min_submitted, self.max_answers)
-        how = room.profile.labeling
-        if how.backend == "argilla":
-            from curation.labeling import online
-            from curation.labeling.argilla import Server
-
-            text = self.guidelines.text() if self.guidelines else ""
-            connection = Server.of(how.api_url, how.workspace).connect()
-            now, where = online.look(asked, connection, room.labels, terms, room.name, text)
-        else:
-            now = look(asked, folder, room.labels, terms, format=how.format)
-            where = str(now.forms[0] if len(now.forms) == 1 else folder)
-        if now.stranded:
-            room.warn(f"{now.stranded} answers about these pairs were given under other guidelines and do not count")
-        if not now.complete:
-            if self.guidelines and how.backend == "file":
-                self._lay_out(self.guidelines, folder)
-            return Waiting(now.message(), where)
+        asked = Compared.about(rows, self.ask)
+        now = self.put_to_people(asked, room)
+        if isinstance(now, Waiting):
+            return now
         made, lost = asked.preferences(now.said)
-        people = {name for said in now.said.values() for name in said}
-        metrics = {"answers": sum(map(len, now.said.values())), "annotators": len(people)}
-        metrics["identical"] = sum(d.identical for d in asked.rows)
+        metrics = {**heard(now), "identical": sum(d.identical for d in asked.rows)}
         return _published(len(rows), made, lost, metrics, PEOPLE, room)
-
-    @staticmethod
-    def _lay_out(guidelines: InputFile, folder: Path) -> None:
-        """Puts the guidelines beside the forms, under a name of their own for each version."""
-        copy = folder / f"guidelines-{guidelines.digest[:8]}{guidelines.folder.suffix or '.txt'}"
-        if folder.is_dir() and not copy.exists():
-            copy.write_text(guidelines.text(), encoding="utf-8")
 
 
 def _scored(scorer: Scorer, pairs: Pairs, min_gap: float, rows: Sequence[conversation.Candidates], room: Room) -> Done:
@@ -227,27 +168,17 @@ def _published(
     room: Room,
 ) -> Done:
     """Writes the pairs, and beside them the rows that gave none."""
-    import polars as pl
-
     from curation import table
     from curation.conversation import Candidates, Preference
-    from curation.frame import to_frame
     from curation.ledger import Entry, Ledger
 
-    words = Counter(reason for _, reason in lost)
-    dropped = {word: words[word] for word in sorted(words)}
+    dropped = reasons(lost)
     if not made:
-        reasons = ", ".join(f"{n} {word}" for word, n in dropped.items()) or "there are no candidates"
+        why = ", ".join(f"{n} {word}" for word, n in dropped.items()) or "there are no candidates"
         hint = "raise `num_generations` or `temperature` of the step that samples, so that answers differ"
-        raise UserError(f"there is no pair to prefer in: {reasons}", hint=hint)
+        raise UserError(f"there is no pair to prefer in: {why}", hint=hint)
     table.write_rows(room.out, made, Preference)
-    side: dict[str, Path] = {}
-    if lost:
-        side["dropped"] = room.work / "dropped"
-        shutil.rmtree(side["dropped"], ignore_errors=True)
-        why = pl.Series("reason", [reason for _, reason in lost], dtype=pl.String)
-        frame = to_frame([row for row, _ in lost], Candidates)
-        table.write(side["dropped"], frame.with_columns(pl.lit("compare").alias("dropped_by"), why))
+    side = set_aside(lost, Candidates, "compare", room)
     entry = Entry(
         operator="compare",
         made=rows,

@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from curation.conversation import Message
-from curation.labeling import file
-from curation.labeling.tasks import Comparison, Shown
+from curation.labeling import file, pair
+from curation.labeling.pair import Pair
+from curation.labeling.question import Shown
 
 NASTY = [
     'He said "yes", then\r\nleft;\tand',
@@ -36,7 +37,7 @@ def records(n: int = 10, guidelines: str = "") -> list[Shown]:
         prompt = (Message("user", f"Question {i}? {NASTY[i % len(NASTY)]}"),)
         a = Message("assistant", f"{NASTY[(i + 3) % len(NASTY)]} one {i}")
         b = Message("assistant", f"{NASTY[(i + 6) % len(NASTY)]} two {i}")
-        made.append(Comparison.of(prompt, a, b).shown(1, guidelines))
+        made.append(Pair.item(prompt, a, b).shown(1, guidelines))
     return made
 
 
@@ -73,9 +74,9 @@ def test_a_csv_form_shows_every_text_whole_and_no_model(form: tuple[Path, list[S
     path, shown = form
     assert path.name == "annotator1.csv"
     rows = table(path)
-    assert list(rows[0]) == list(file.COLUMNS)
+    assert list(rows[0]) == list(file.columns(Pair()))
     for row, record in zip(rows, shown, strict=True):
-        a, b = record.sides
+        a, b = record.answers
         for cell, text in ((row["answer_a"], a.content), (row["answer_b"], b.content)):
             assert cell.removeprefix("'") == text.removeprefix("'")
         assert row["verdict"] == "" and row["annotator"] == "annotator1"
@@ -110,7 +111,7 @@ def test_whatever_saved_it_the_verdicts_come_back(form: tuple[Path, list[Shown]]
     reading = file.read(path.parent, known(shown))
     assert reading.problems == []
     sides = ["a", "b", "tie", "skip", "a", "b", "a", "b", "tie"]
-    assert answers(reading) == {s.code: s.verdict(side) for s, side in zip(shown, sides, strict=False)}  # type: ignore[arg-type]
+    assert answers(reading) == {s.code: Pair.verdict(s, side) for s, side in zip(shown, sides, strict=False)}
     assert reading.where == {s.code: [path] for s in shown}
 
 
@@ -119,7 +120,7 @@ def test_columns_may_move_or_go_and_rows_may_be_sorted_or_deleted(form: tuple[Pa
     rows = [{**r, "verdict": "a"} for r in table(path)]
     save(path, [{"my own": "x", "verdict": r["verdict"], "record": r["record"]} for r in rows[7:2:-1]])
     reading = file.read(path.parent, known(shown))
-    assert answers(reading) == {s.code: s.verdict("a") for s in shown[3:8]} and reading.problems == []
+    assert answers(reading) == {s.code: Pair.verdict(s, "a") for s in shown[3:8]} and reading.problems == []
     assert {g.annotator for g in reading.given} == {"annotator1"}  # the form's own name
 
 
@@ -138,9 +139,9 @@ def test_an_unknown_verdict_is_reported_with_its_row_and_the_others_are_taken(fo
     rows[0]["verdict"], rows[4]["verdict"], rows[9]["verdict"] = "a", "the first", "b"
     save(path, rows)
     reading = file.read(path.parent, known(shown))
-    assert answers(reading) == {shown[0].code: shown[0].verdict("a"), shown[9].code: shown[9].verdict("b")}
+    assert answers(reading) == {shown[0].code: Pair.verdict(shown[0], "a"), shown[9].code: Pair.verdict(shown[9], "b")}
     # Row 1 is the header, so the fifth record stands in row 6, as a spreadsheet numbers rows.
-    assert reading.problems == ["annotator1.csv, row 6: 'the first' is no verdict; " + file.HOW]
+    assert reading.problems == ["annotator1.csv, row 6: 'the first' is no verdict; " + pair.HOW]
 
 
 def test_a_code_that_was_damaged_is_reported(form: tuple[Path, list[Shown]]) -> None:
@@ -188,8 +189,8 @@ def test_a_copy_for_a_second_person_counts_under_their_name(form: tuple[Path, li
     save(path.with_name("kim.csv"), [{**rows[0], "verdict": "b", "annotator": ""}])
     reading = file.read(path.parent, known(shown))
     assert {g.annotator: g.verdict for g in reading.given} == {
-        "annotator1": shown[0].verdict("a"),
-        "kim": shown[0].verdict("b"),
+        "annotator1": Pair.verdict(shown[0], "a"),
+        "kim": Pair.verdict(shown[0], "b"),
     }
 
 
@@ -216,12 +217,12 @@ def test_json_lines(tmp_path: Path) -> None:
     path = file.write(tmp_path, 2, shown, "jsonl")
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
     for row, record in zip(rows, shown, strict=True):
-        assert (row["answer_a"], row["answer_b"]) == tuple(m.content for m in record.sides)
+        assert (row["answer_a"], row["answer_b"]) == tuple(m.content for m in record.answers)
     rows[0]["verdict"], rows[1]["verdict"], rows[2]["verdict"] = "a", None, 2
     text = "\n".join([json.dumps(rows[2]), "", json.dumps(rows[0]), '{"record": "p', json.dumps(rows[1]), "[1]"])
     path.write_text(text)
     reading = file.read(tmp_path, known(shown))
-    assert answers(reading) == {shown[0].code: shown[0].verdict("a"), shown[2].code: shown[2].verdict("b")}
+    assert answers(reading) == {shown[0].code: Pair.verdict(shown[0], "a"), shown[2].code: Pair.verdict(shown[2], "b")}
     assert [p.partition(": ")[0] for p in reading.problems] == [
         "annotator2.jsonl, line 4",
         "annotator2.jsonl, line 6",
@@ -246,7 +247,7 @@ def test_any_text_goes_round(tmp_path_factory: pytest.TempPathFactory, rows: lis
     folder = tmp_path_factory.mktemp("forms")
     shown: dict[str, tuple[Shown, str]] = {}
     for prompt, a, b, said in rows:
-        item = Comparison.of((Message("user", prompt),), Message("assistant", a), Message("assistant", b))
+        item = Pair.item((Message("user", prompt),), Message("assistant", a), Message("assistant", b))
         shown.setdefault(item.id, (item.shown(1, ""), said))
     for form in ("csv", "jsonl"):
         path = file.write(folder, 1, [s for s, _ in shown.values()], form)  # type: ignore[arg-type]
@@ -258,5 +259,5 @@ def test_any_text_goes_round(tmp_path_factory: pytest.TempPathFactory, rows: lis
             path.write_text("".join(json.dumps({**r, "verdict": said_of[r["record"]]}) + "\n" for r in lines))
         reading = file.read(folder, {s.code: s for s, _ in shown.values()})
         assert reading.problems == []
-        assert answers(reading) == {s.code: s.verdict(said) for s, said in shown.values() if said}  # type: ignore[arg-type]
+        assert answers(reading) == {s.code: Pair.verdict(s, said) for s, said in shown.values() if said}  # type: ignore[arg-type]
         path.unlink()

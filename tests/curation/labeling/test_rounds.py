@@ -12,7 +12,7 @@ import pytest
 
 from curation.conversation import Answer, Candidates, Message
 from curation.labeling.rounds import Round, Terms, look
-from curation.labeling.tasks import QUESTION, Asked
+from curation.labeling.tasks import Compared
 
 
 class Log:
@@ -72,11 +72,11 @@ def log() -> Log:
 
 
 def again(folder: Path, log: Log, data: list[Candidates], **terms: Any) -> Round:
-    return look(Asked.about(data), folder, log, Terms(**terms))
+    return look(Compared.about(data), folder, log, Terms(**terms))
 
 
 def chosen(data: list[Candidates], now: Round) -> list[str]:
-    made, _ = Asked.about(data).preferences(now.said)
+    made, _ = Compared.about(data).preferences(now.said)
     return sorted(p.chosen[0].content for p in made)
 
 
@@ -123,7 +123,7 @@ def test_fewer_people_a_pair_or_more_cost_no_answer(folder: Path, log: Log) -> N
     fill(now.forms[0], "bad")
     now = again(folder, log, data, min_submitted=2)
     assert now.complete
-    made, _ = Asked.about(data).preferences(now.said)
+    made, _ = Compared.about(data).preferences(now.said)
     assert [p.verdict for p in made] == ["tie"] * 4  # one for each side
     assert again(folder, log, data, min_submitted=1).complete
 
@@ -165,7 +165,7 @@ def test_answers_that_were_typed_just_before_a_change_are_taken_in_first(folder:
     path = again(folder, log, rows(3), guidelines="one").forms[0]
     fill(path, "good")
     now = again(folder, log, rows(3), guidelines="two")
-    assert (now.answered, now.stranded) == (0, 3)
+    assert (now.answered, now.stranded.guidelines) == (0, 3)
     assert now.forms == [folder / "annotator1-2.csv"]
     assert again(folder, log, rows(3), guidelines="one").complete
 
@@ -206,9 +206,9 @@ def test_reading_the_same_forms_again_adds_nothing_to_the_log(folder: Path, log:
     data = rows(3)
     fill(again(folder, log, data).forms[0], "good")
     again(folder, log, data)
-    before = log.read(QUESTION)
+    before = log.read("preference")
     again(folder, log, data)
-    assert log.read(QUESTION) == before and len(before) == 3
+    assert log.read("preference") == before and len(before) == 3
 
 
 def test_two_steps_that_ask_about_the_same_pairs_share_the_answers(tmp_path: Path, log: Log) -> None:

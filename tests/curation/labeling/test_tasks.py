@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 
 from curation.conversation import Answer, Candidates, Message
-from curation.labeling.tasks import Asked, Comparison, Given, Shown, Verdict, decided, new_lines, standing
+from curation.labeling.log import Book, Given, shown_of, standing
+from curation.labeling.pair import Pair, decided
+from curation.labeling.question import Verdict
+from curation.labeling.tasks import Compared
 
 PROMPT = (Message("user", "Why is the sky blue?"),)
 RED, BLUE = Message("assistant", "Dust."), Message("assistant", "Air scatters blue light most.")
@@ -18,42 +22,40 @@ def row(*answers: str, prompt: str = "Why is the sky blue?") -> Candidates:
 
 
 def test_an_item_is_the_same_in_whichever_order_and_by_whomever() -> None:
-    assert Comparison.of(PROMPT, RED, BLUE) == Comparison.of(PROMPT, BLUE, RED)
-    one = Asked.about([Candidates(prompt=PROMPT, answers=(Answer("x", "policy 1"), Answer("y", "policy 2")))])
-    other = Asked.about([Candidates(prompt=PROMPT, answers=(Answer("y", "policy 3"), Answer("x", finished=False)))])
+    assert Pair.item(PROMPT, RED, BLUE) == Pair.item(PROMPT, BLUE, RED)
+    one = Compared.about([Candidates(prompt=PROMPT, answers=(Answer("x", "policy 1"), Answer("y", "policy 2")))])
+    other = Compared.about([Candidates(prompt=PROMPT, answers=(Answer("y", "policy 3"), Answer("x", finished=False)))])
     assert list(one.items) == list(other.items)
-    assert Comparison.of(PROMPT, RED, BLUE).id != Comparison.of((Message("user", "Why?"),), RED, BLUE).id
+    assert Pair.item(PROMPT, RED, BLUE).id != Pair.item((Message("user", "Why?"),), RED, BLUE).id
 
 
 def test_each_answer_stands_left_half_of_the_time_and_neighbours_see_opposite_sides() -> None:
-    items = [Comparison.of(PROMPT, Message("assistant", f"a{i}"), Message("assistant", f"b{i}")) for i in range(1000)]
-    left = Counter(item.shown(1, "").left for item in items)
-    assert 450 < left["first"] < 550  # 3 standard deviations of a fair coin are 47
-    assert all(item.shown(1, "").left != item.shown(2, "").left for item in items)
-    assert all(item.shown(1, "").left == item.shown(3, "").left for item in items)
+    items = [Pair.item(PROMPT, Message("assistant", f"a{i}"), Message("assistant", f"b{i}")) for i in range(1000)]
+    left = Counter(item.shown(1, "").order[0] for item in items)
+    assert 450 < left[0] < 550  # 3 standard deviations of a fair coin are 47
+    assert all(item.shown(1, "").order != item.shown(2, "").order for item in items)
+    assert all(item.shown(1, "").order == item.shown(3, "").order for item in items)
 
 
 def test_a_code_says_nothing_and_no_spreadsheet_takes_it_for_a_number() -> None:
-    item = Comparison.of(PROMPT, RED, BLUE)
+    item = Pair.item(PROMPT, RED, BLUE)
     codes = {item.shown(a, g).code for a in (1, 2) for g in ("", "other guidelines")}
     assert len(codes) == 4
     assert all(code[0] == "p" and len(code) == 16 for code in codes)
 
 
 def test_sides_become_answers_again() -> None:
-    shown = Comparison.of(PROMPT, RED, BLUE).shown(1, "")
-    a, b = shown.sides
-    by_name = {"first": shown.comparison.first, "second": shown.comparison.second}
-    assert by_name[shown.verdict("a")] == a and by_name[shown.verdict("b")] == b
-    assert (shown.verdict("tie"), shown.verdict("skip")) == ("tie", "skip")
+    shown = Pair.item(PROMPT, RED, BLUE).shown(1, "")
+    a, b = shown.answers
+    by_name = dict(zip(("first", "second"), shown.item.answers, strict=True))
+    assert by_name[str(Pair.verdict(shown, "a"))] == a and by_name[str(Pair.verdict(shown, "b"))] == b
+    assert (Pair.verdict(shown, "tie"), Pair.verdict(shown, "skip")) == ("tie", "skip")
 
 
 def test_a_record_comes_back_from_the_log_whole() -> None:
     prompt = (Message("system", "Be brief."), Message("user", 'Say "ü"\n😀'))
-    shown = Comparison.of(prompt, Message("assistant", "ü"), Message("assistant", "", '{"tool_calls":[]}')).shown(
-        2, "g"
-    )
-    assert Shown.from_line(shown.line()) == shown
+    shown = Pair.item(prompt, Message("assistant", "ü"), Message("assistant", "", '{"tool_calls":[]}')).shown(2, "g")
+    assert shown_of(shown.line()) == shown
 
 
 @pytest.mark.parametrize(
@@ -71,28 +73,44 @@ def test_a_record_comes_back_from_the_log_whole() -> None:
     ],
 )
 def test_more_votes_than_any_other_verdict_decide(verdicts: str, together: str | None) -> None:
-    assert decided(verdicts.split()) == together  # type: ignore[arg-type]
+    assert decided(verdicts.split()) == together
 
 
 def test_every_pair_of_different_answers_is_asked_about_once() -> None:
-    asked = Asked.about(
-        [row("a", "b", "c"), row("a", " a\n"), row("b", "a "), row("b", "a"), row("a", "b", prompt="o")]
+    asked = Compared.about(
+        [row("a", "b", "c"), row("a", " a\n"), row("b", "a "), row("b", "a"), row("a", "b", prompt="o")],
+        "pairs",
     )
     assert list(Counter(asked.row_of.values()).items()) == [(0, 3), (2, 1), (4, 1)]  # white space is part of an item
 
 
 def given(verdict: Verdict, annotator: str = "ann", form: str = "f.csv", number: int = 1, note: str = "") -> Given:
-    return Given(Comparison.of(PROMPT, RED, BLUE).shown(number, "g"), annotator, verdict, note, form)
+    return Given(Pair.item(PROMPT, RED, BLUE).shown(number, "g"), annotator, verdict, note, form)
 
 
-def log_of(*readings: list[Given]) -> list[dict[str, object]]:
-    log: list[dict[str, object]] = []
+class Log:
+    """In memory; drops a line that is there already, as the one on the disk does."""
+
+    def __init__(self) -> None:
+        self.lines: list[dict[str, Any]] = []
+
+    def append(self, answers: list[dict[str, Any]]) -> int:
+        new = [a for a in answers if a not in self.lines]
+        self.lines += new
+        return len(new)
+
+    def read(self, question: str) -> list[dict[str, Any]]:
+        return [line for line in self.lines if line["question"] == question]
+
+
+def log_of(*readings: list[Given]) -> list[dict[str, Any]]:
+    log = Log()
     for reading in readings:
-        log += new_lines(reading, log)
-    return log
+        Book(log).take(reading)
+    return log.lines
 
 
-ITEM = Comparison.of(PROMPT, RED, BLUE).id
+ITEM = Pair.item(PROMPT, RED, BLUE).id
 
 
 def test_reading_the_same_answer_again_adds_nothing() -> None:
@@ -123,9 +141,9 @@ def test_answers_under_other_guidelines_answer_another_question() -> None:
 
 
 def test_what_people_chose_becomes_a_preference_with_its_votes() -> None:
-    asked = Asked.about([row("good", "bad").with_(split="train", meta={"tree": 1})])
+    asked = Compared.about([row("good", "bad").with_(split="train", meta={"tree": 1})])
     (item,) = asked.items
-    good: Verdict = "first" if asked.items[item].first.content == "good" else "second"
+    good: Verdict = "first" if asked.items[item].answers[0].content == "good" else "second"
     bad: Verdict = "second" if good == "first" else "first"
     (made,), lost = asked.preferences({item: {"ann": good, "bob": good, "cy": bad, "dee": "skip"}})
     assert (made.chosen[0].content, made.rejected[0].content) == ("good", "bad")
@@ -138,7 +156,7 @@ def test_what_people_chose_becomes_a_preference_with_its_votes() -> None:
 
 def test_rows_that_come_to_nothing_say_why() -> None:
     rows = [row("a", "b"), row("c", "d"), row("a", "a"), row("a"), row(), row("b", "a"), row("e", "f")]
-    asked = Asked.about(rows)
+    asked = Compared.about(rows)
     skipped, answered = (item for item, number in asked.row_of.items() if number in (0, 6))
     made, lost = asked.preferences({skipped: {"ann": "skip"}, answered: {"ann": "tie"}})
     assert len(made) == 1 and made[0].verdict == "tie"

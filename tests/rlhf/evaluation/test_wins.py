@@ -6,7 +6,7 @@ import json
 from collections import defaultdict
 from pathlib import Path
 
-from curation.labeling.tasks import decided
+from curation.labeling.pair import decided
 from rlhf.evaluation.wins import outcome, tally
 
 
@@ -33,7 +33,7 @@ def test_three_annotators_and_a_majority_give_pandalms_published_table(real_data
     found: dict[str, list[float]] = defaultdict(list)
     majorities: dict[str | None, int] = defaultdict(int)
     for row in rows:
-        verdict = decided(words[str(row[f"annotator{i}"])] for i in (1, 2, 3))  # type: ignore[misc]
+        verdict = decided(words[str(row[f"annotator{i}"])] for i in (1, 2, 3))
         majorities[verdict] += 1
         found[row["cmp_key"]].append({"first": 1.0, "second": 0.0, "tie": 0.5}[str(verdict)])
     assert majorities == {"tie": 105, "first": 422, "second": 472}

@@ -220,7 +220,8 @@ def test_guidelines_lie_beside_the_form_and_other_guidelines_are_another_questio
     here = room(tmp_path)
     waiting = people(ref, guidelines=InputFile("helpful.md", page, "2" * 64)).run(here)
     assert isinstance(waiting, Waiting) and waiting.message == "0 of 2 answered"
-    assert here.warnings == ["2 answers about these pairs were given under other guidelines and do not count"]
+    assert len(here.warnings) == 1
+    assert here.warnings[0].startswith("2 answers were given under other guidelines, and do not count")
     assert isinstance(one.run(room(tmp_path)), Done)
 
 

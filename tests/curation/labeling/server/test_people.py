@@ -11,7 +11,7 @@ from curation.errors import UserError
 from curation.labeling import online
 from curation.labeling.argilla import Connection, Server
 from curation.labeling.rounds import Terms
-from curation.labeling.tasks import QUESTION, Asked
+from curation.labeling.tasks import Compared
 
 pytestmark = pytest.mark.heavy
 
@@ -30,8 +30,8 @@ class Log:
         return [line for line in self.lines if line["question"] == question]
 
 
-def asked(count: int = 3) -> Asked:
-    return Asked.about(
+def asked(count: int = 3) -> Compared:
+    return Compared.about(
         Candidates(
             prompt=(Message("system", "Be brief."), Message("user", f"question {n}: 京塔?")),
             answers=(Answer(f"yes {n} <script>alert(1)</script>", "a"), Answer(f"no {n} 👍🏽", "b")),
@@ -90,13 +90,13 @@ def test_what_people_say_comes_back_as_preferences(server: Any) -> None:
     assert {p.verdict for p in made} == {"chosen"}
     assert {p.decided_by for p in made} == {"people"}
     assert [p.meta["votes"] for p in made] == [{"chosen": 2}] * 3
-    lines = log.read(QUESTION)
+    lines = log.read("preference")
     assert {line["annotator"] for line in lines} == {"people-ann", "people-bo"}
     assert [line["note"] for line in lines if line["annotator"] == "people-ann"] == ["shorter"] * 3
 
     # Nothing new was said, so nothing is added; then one changes her mind, and takes another answer back.
     online.look(question, connected(server), log, terms, "human", "")
-    assert log.read(QUESTION) == lines
+    assert log.read("preference") == lines
     server.made("PUT", f"responses/{kept[0]}", {"values": {"better": {"value": "tie"}}, "status": "submitted"}, ann)
     server.made("DELETE", f"responses/{kept[1]}", key=ann)
     now, _ = online.look(question, connected(server), log, terms, "human", "")
@@ -105,7 +105,7 @@ def test_what_people_say_comes_back_as_preferences(server: Any) -> None:
     assert now.said[item]["people-ann"] == "tie"
     assert (now.answered, now.complete) == (5, False)
     assert log.lines[: len(lines)] == log.lines[: len(lines)]
-    assert [line["verdict"] for line in log.read(QUESTION)[len(lines) :]].count("withdrawn") == 1
+    assert [line["verdict"] for line in log.read("preference")[len(lines) :]].count("withdrawn") == 1
 
 
 def test_a_data_set_that_someone_deleted_costs_no_answer(server: Any) -> None:
@@ -134,7 +134,7 @@ def test_other_numbers_of_people_and_other_guidelines(server: Any) -> None:
     now, same = online.look(question, connected(server), log, Terms("g", 2), "terms", "")
     assert (now.answered, now.wanted, same) == (2, 4, where), "no answer is lost when more are wanted"
     now, other = online.look(question, connected(server), log, Terms("other", 1), "terms", "")
-    assert (now.answered, now.stranded) == (0, 2)
+    assert (now.answered, now.stranded.guidelines) == (0, 2)
     assert other != where, "other guidelines ask another question"
 
 
@@ -167,7 +167,7 @@ def test_the_profile_and_the_environment_must_name_a_server(monkeypatch: pytest.
 
 def test_very_long_chats_and_empty_answers_are_taken(server: Any) -> None:
     turns = tuple(Message("user" if n % 2 == 0 else "assistant", f"turn {n}") for n in range(701))
-    question = Asked.about([Candidates(prompt=turns, answers=(Answer("", "a"), Answer("x" * 100_000, "b")))])
+    question = Compared.about([Candidates(prompt=turns, answers=(Answer("", "a"), Answer("x" * 100_000, "b")))])
     _, where = online.look(question, connected(server), Log(), Terms("long", 1), "long", "")
     (record,) = records(server, where).values()
     chat = record["fields"]["prompt"]

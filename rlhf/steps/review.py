@@ -1,0 +1,77 @@
+"""`review`: is each chat good enough to learn from? People accept it, drop it for a reason, or put its answer right."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal, Self
+
+from pydantic import Field, model_validator
+
+from curation.artifact import Conversations, Kind, Ref
+from curation.errors import UserError
+from rlhf.recipe.step import Done, Room, Step, Waiting
+from rlhf.steps.asking import PEOPLE, AsksPeople, heard, reasons, set_aside
+
+if TYPE_CHECKING:
+    from curation import conversation
+
+
+class Review(AsksPeople, Step):
+    """Conversations that people let through, some with an answer that they put right.
+
+    An edited chat is a child of the one that it came from (`parent`). Of several people more drops than other verdicts
+    drop a chat, and more edits than accepts take the edit. Reasons: those of `reasons`, `no_reason` of a drop without
+    one, `no_answer` of a chat that ends on none, `unanswered`, `skipped`.
+    """
+
+    step: Literal["review"] = "review"
+    data: Ref[Conversations]
+    """The chats."""
+    reasons: list[str] = Field(default_factory=list)
+    """Why a chat may be dropped, a snake_case word each. A longer list costs no answer. Empty: wrong, unclear,
+    off_topic, harmful and bad_language."""
+
+    @model_validator(mode="after")
+    def _words(self) -> Self:
+        for word in self.reasons:
+            if not re.fullmatch(r"[a-z][a-z0-9_]*", word):
+                raise ValueError(f"a reason is one word of a-z, 0-9 and _, not {word!r}")
+        if len(set(self.reasons)) < len(self.reasons):
+            raise ValueError("a reason is named twice")
+        return self
+
+    def makes(self) -> type[Kind]:
+        return Conversations
+
+    def scores(self, steps: Mapping[str, Step]) -> set[str] | None:
+        return steps[self.data.step].scores(steps) if self.data.step in steps else None
+
+    def run(self, room: Room) -> Done | Waiting:
+        from curation import table
+        from curation.conversation import Conversation
+        from curation.labeling.chats import Reviewed
+        from curation.labeling.review import REASONS
+        from curation.ledger import Entry, Ledger
+
+        rows: list[conversation.Conversation] = table.rows(self.data.folder, self.data.part)
+        asked = Reviewed.about(rows, self.reasons or REASONS)
+        now = self.put_to_people(asked, room)
+        if isinstance(now, Waiting):
+            return now
+        out = asked.outcome(now.said)
+        kept = [*out.accepted, *out.edited]
+        dropped = reasons(out.lost)
+        if not kept:
+            raise UserError(f"no chat is left: {', '.join(f'{n} {word}' for word, n in dropped.items()) or 'no rows'}")
+        table.write_rows(room.out, kept, Conversation)
+        edited = len(out.edited)
+        entry = Entry(
+            operator="review", made=len(rows), children=edited, kept=len(kept), dropped=dropped, replaced=edited
+        )
+        return Done(
+            ledger=Ledger(entries=[entry]),
+            metrics={"rows": len(rows), "accepted": len(out.accepted), "edited": edited, **heard(now)},
+            side=set_aside(out.lost, Conversation, "review", room),
+            decided_by=PEOPLE,
+        )
