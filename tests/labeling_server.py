@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from curation.labeling.server import environment, serve
-from curation.labeling.server.home import Home, Owner
+from curation.labeling.server.home import WORKSPACE, Home, Owner
 
 PASSWORD = "a long password"
 """Of everyone whom `person` lets in."""
@@ -47,10 +47,11 @@ class Server:
 
     def person(self, name: str) -> str:
         """The API key of someone new who answers."""
-        given = {"username": name, "password": PASSWORD, "role": "annotator", "workspace": "rlhf"}
-        python = environment.python()
-        assert python is not None
-        key: str = serve.admin(python, self.home, "users-add", given)["api_key"]
+        given = {"username": name, "first_name": name, "password": PASSWORD, "role": "annotator"}
+        user = self.made("POST", "users", given)
+        workspace = next(w["id"] for w in self.made("GET", "me/workspaces")["items"] if w["name"] == WORKSPACE)
+        self.made("POST", f"workspaces/{workspace}/users", {"user_id": user["id"]})
+        key: str = user["api_key"]
         return key
 
 

@@ -19,9 +19,12 @@ if not os.environ.get("ARGILLA_REDIS_URL"):
 
 import argilla_server
 
+from . import connections, savings
 from .engine import database, texts
 from .texts import catch_up
 
+connections.use()
+savings.use()
 catch_up(texts(), database())
 if not os.environ.get("ARGILLA_REDIS_URL"):
     queue.start()

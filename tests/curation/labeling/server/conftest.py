@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,3 +14,11 @@ import pytest
 @pytest.fixture(scope="session")
 def server(labeling_server: Any) -> Any:
     return labeling_server
+
+
+@pytest.fixture(scope="session")
+def measuring() -> Iterator[Callable[[str], Any]]:
+    """Gives a module of `benchmarks/labeling`: what measures at full size is tested at a small one."""
+    sys.path.insert(0, str(Path(__file__).parents[4] / "benchmarks" / "labeling"))
+    yield importlib.import_module
+    sys.path.pop(0)
