@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.base import SQLiteExecutionContext
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
-from sqlalchemy.pool import AsyncAdaptedQueuePool, Pool
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.util import await_only
 
 DRIVER = "sqlite+direct"
@@ -44,7 +44,7 @@ class Connection(sqlite3.Connection):
 
 class _Context(SQLiteExecutionContext):
     def create_server_side_cursor(self) -> Any:
-        return self._dbapi_connection.cursor()  # type: ignore[union-attr]
+        return self._dbapi_connection.cursor()
 
 
 class Dialect(SQLiteDialect_pysqlite):
@@ -57,7 +57,7 @@ class Dialect(SQLiteDialect_pysqlite):
     execution_ctx_cls = _Context
 
     @classmethod
-    def get_pool_class(cls, url: Any) -> type[Pool]:
+    def get_pool_class(cls, url: Any) -> Any:
         return AsyncAdaptedQueuePool
 
 
