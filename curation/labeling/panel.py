@@ -76,9 +76,10 @@ class Panel:
         people = sorted(self.answers, key=lambda who: _natural(names[who]))
         standings = {s.annotator: s for s in annotators(self.votes, seed=seed)}
         rows = {names[who]: self._person(who, standings.get(who)) for who in people}
-        return {"agreement": self._agreement(seed), "people": rows}
+        return {"agreement": self.agreement(seed), "people": rows}
 
-    def _agreement(self, seed: int) -> dict[str, Any]:
+    def agreement(self, seed: int = 42) -> dict[str, Any]:
+        """`raw`, `kappa` (Fleiss) and `alpha` (Krippendorff) with intervals; `items` and `votes` that they rest on."""
         seen = {item: people for item, people in self.votes.items() if len(people) > 1}
         found: dict[str, Any] = {"items": len({self.whole(item) for item in seen})}
         found["votes"] = sum(map(len, seen.values()))

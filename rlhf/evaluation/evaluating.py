@@ -20,8 +20,10 @@ from curation.operators.reward_model import RewardScore
 from rlhf.evaluation import ancestry
 from rlhf.evaluation.accuracy import accuracy
 from rlhf.evaluation.intervals import FEW
+from rlhf.evaluation.judges import PeopleJudge
 from rlhf.evaluation.judging import compare, kind_of, scores
 from rlhf.evaluation.leaks import Seen
+from rlhf.evaluation.people import Compared, Study, study, study_examples
 from rlhf.evaluation.policies import Said, ask_policies, nothing_left
 from rlhf.evaluation.unseen import figures
 from rlhf.evaluation.wins import outcome, tally
@@ -51,29 +53,41 @@ def evaluate(step: Evaluate, room: Room, connections: Connections) -> dict[str, 
     seen = Seen.in_sets(_training_sets([ref.digest for ref in players.values()], step, room))
     prompts = _part(step.prompts) if step.prompts else None
     held_out = _unseen("held_out", _part(step.held_out), seen, room) if step.held_out else []
-    said = ask_policies(step, room, players, prompts, held_out, seen)
+    asks = bool(step.prompts or step.held_out)
+    said = ask_policies(step, room, players, prompts, held_out, seen) if asks else Said()
     for name, loss in said.losses.items():
         metrics[name]["loss"] = loss
     if said.entry:
         ledger.entries.append(said.entry)
         metrics["prompts"] = len(said.prompts)
-        for judge in step.judges:
-            for name, figure, found in _judged(judge, said, policies, next(iter(baseline)), step, room):
-                metrics[name][judge.column], outcomes[name][judge.column] = figure, found
-                metrics[name].setdefault("win_rate", figure["win_rate"])
+    studies: dict[str, dict[str, Study]] = {}
+    for judge in step.judges:
+        if isinstance(judge, PeopleJudge):
+            studies[judge.column] = found_by_people = _asked_people(judge, policies, baseline, seen, room)
+            judged = [(name, made.figures(step.seed), made.outcomes) for name, made in found_by_people.items()]
+            metrics.setdefault("prompts", len({p for made in found_by_people.values() for p in made.prompts}))
+        else:
+            judged = _judged(judge, said, policies, next(iter(baseline)), step, room)
+            for name, _, found in judged:
+                outcomes[name][judge.column] = found
+        for name, figure, _ in judged:
+            metrics[name][judge.column] = figure
+            metrics[name].setdefault("win_rate", figure["win_rate"])
+    if said.entry:
         _look_beside(step, room, said, players, metrics)
-        if step.judges:
-            metrics["judged_by"] = [judge.column for judge in step.judges]
-            _warn(step, room, said)
+    if step.judges:
+        metrics["judged_by"] = [judge.column for judge in step.judges]
+        _warn(step, room, metrics["prompts"])
     if step.rewards:
         metrics["rewards"] = _accuracies(step, room)
     close()
     release()
-    _write(room, said, metrics, outcomes)
+    _write(room, said, metrics, outcomes, studies)
     return {
         "ledger": ledger,
         "metrics": metrics,
-        "examples": _examples(said, outcomes),
+        "examples": _examples(said, outcomes)
+        or [e for made in studies.values() for e in study_examples(made, baseline)],
         "tokens": connections.usage.tokens(),
         "usd": connections.usage.usd,
         "numerics": numerics_class(step.dtype),
@@ -147,9 +161,32 @@ def _look_beside(
         metrics[name]["perplexity"] = math.exp(sum(logs) / len(logs))  # the mean over answers, not over tokens
 
 
-def _warn(step: Evaluate, room: Room, said: Said) -> None:
-    if len(said.prompts) < FEW:
-        room.warn(f"{len(said.prompts)} prompts are few (under {FEW}): the intervals are too narrow")
+def _asked_people(
+    judge: PeopleJudge, policies: dict[str, Ref[Policy]], baseline: dict[str, Ref[Policy]], seen: Seen, room: Room
+) -> dict[str, Study]:
+    """Policy -> what people said of it against the baseline.
+
+    Raises:
+        UserError: they have compared no answers of one of them, or said nothing.
+    """
+    compared = Compared.behind(judge.labels, room.inputs)
+    (theirs,) = (compared.writer(name, ref.digest) for name, ref in baseline.items())
+    found = {}
+    for name, ref in policies.items():
+        made = study(compared.pairs, compared.candidates, compared.writer(name, ref.digest), theirs, seen)
+        if not made.outcomes:
+            raise nothing_left(f"{judge.labels} for {name}", made.left_out())
+        if made.trained_on:
+            room.warn(f"{made.trained_on} prompts that people judged are left out: a model was trained on them")
+        if made.without_verdict:
+            room.warn(f"of {made.without_verdict} pairs of answers of {name} nobody had an opinion")
+        found[name] = made
+    return found
+
+
+def _warn(step: Evaluate, room: Room, prompts: int) -> None:
+    if prompts < FEW:
+        room.warn(f"{prompts} prompts are few (under {FEW}): the intervals are too narrow")
     trained = [ref.digest for ref in step.policies]
     deciders = ancestry.deciders(trained, room.inputs)
     known = deciders | ancestry.selectors(trained, room.inputs)
@@ -164,8 +201,10 @@ def _warn(step: Evaluate, room: Room, said: Said) -> None:
     )
 
 
-def _goes_by(judge: Scorer, room: Room) -> set[str]:
+def _goes_by(judge: Scorer | PeopleJudge, room: Room) -> set[str]:
     """Whose opinion a judge repeats: its own, or that of who decided the pairs of its reward model."""
+    if isinstance(judge, PeopleJudge):
+        return ancestry.deciders([judge.labels.digest], room.inputs)
     models = [pointer.digest for _, pointer, _ in pointers(judge) if isinstance(pointer, Ref)]
     return ancestry.deciders(models, room.inputs) if models else {judge.op}
 
@@ -218,7 +257,9 @@ def _text(prompt: Conversation) -> str:
     return "\n\n".join(f"{m.role}: {m.content}" for m in turns)
 
 
-def _write(room: Room, said: Said, metrics: dict[str, Any], outcomes: Outcomes) -> None:
+def _write(
+    room: Room, said: Said, metrics: dict[str, Any], outcomes: Outcomes, studies: dict[str, dict[str, Study]]
+) -> None:
     """The artifact: every answer, every outcome, every figure."""
     if said.prompts:
         table.write_rows(room.out, said.rows(), Candidates)
@@ -227,6 +268,9 @@ def _write(room: Room, said: Said, metrics: dict[str, Any], outcomes: Outcomes) 
         "answers_of": list(said.answers),
         "prompts": [p.id for p in said.prompts],
         "outcomes": outcomes,
+        **(
+            {"people": {j: {n: m.to_dict() for n, m in made.items()} for j, made in studies.items()}} if studies else {}
+        ),
     }
     text = json.dumps(whole, indent=1, ensure_ascii=False, sort_keys=True)
     (room.out / "evaluation.json").write_text(text + "\n", encoding="utf-8")

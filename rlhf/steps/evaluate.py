@@ -2,7 +2,8 @@
 
 The work is done in `rlhf.evaluation`; this file says what can be set, and puts the figures together:
 
-    {policy: {judge: {"win_rate": {mean, low, high}, "wins", "ties", "losses", "n", "by", ...},
+    {policy: {judge: {"win_rate": {mean, low, high}, "wins", "ties", "losses", "n", "by", ...; of people also
+                      "annotators": {annotator1: the same}, "agreement": {"raw", "kappa", "alpha"}},
               "win_rate": the first judge's, "finished", "words", "repetition", "empty", "perplexity", "loss"},
      baseline: the same without judges,
      "rewards": {reward model: {"accuracy", "length_accuracy", "over_length", "n"}},
@@ -18,8 +19,9 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from curation.artifact import Conversations, Evaluation, Kind, Policy, Preferences, Ref, RewardModel
 from curation.errors import RecipeError, did_you_mean
 from curation.models.settings import DType, Sampling
-from curation.operator import SCORER_FIELD, PairScorer, Scorer
+from curation.operator import PairScorer, Scorer
 from curation.settings import ONE_OR_MORE
+from rlhf.evaluation.judges import JUDGE_FIELD, PeopleJudge
 from rlhf.recipe.step import Done, Room, Step
 
 FIGURES = ("win_rate", "finished", "words", "repetition", "empty", "perplexity", "loss")
@@ -42,8 +44,9 @@ class Evaluate(Sampling, Step):
     prompts: Ref[Conversations] | None = None
     """What they answer: everything before the last answer of each chat. A set with parts gives its part `test`, unless
     another one is named. Prompts that a policy was trained on are left out."""
-    judges: Annotated[list[Annotated[Scorer, SCORER_FIELD]], ONE_OR_MORE] = []
-    """Who says which answer is better: `brevity`, `{reward_model: {reward: STEP}}`, `{llm_judge: {...}}`, any scorer.
+    judges: Annotated[list[Annotated[Scorer | PeopleJudge, JUDGE_FIELD]], ONE_OR_MORE] = []
+    """Who says which answer is better: `brevity`, `{reward_model: {reward: STEP}}`, `{llm_judge: {...}}`, any scorer;
+    or `{people: {labels: STEP}}`, what people said in a `compare` step of answers that `sample` drew from the policies.
     The first one's win rate is the headline."""
     pairs: Ref[Preferences] | None = None
     """Pairs that `rewards` are tested on; a set with parts gives its part `test`. Pairs whose prompt a reward model was
@@ -91,10 +94,10 @@ class Evaluate(Sampling, Step):
 
     @field_validator("judges")
     @classmethod
-    def _judge_chats(cls, judges: list[Scorer], info: ValidationInfo) -> list[Scorer]:
+    def _judge_chats(cls, judges: list[Scorer | PeopleJudge], info: ValidationInfo) -> list[Scorer | PeopleJudge]:
         seen: set[str] = set()
         for judge in judges:
-            if judge.on:
+            if isinstance(judge, Scorer) and judge.on:
                 raise ValueError(f"`{judge.op}` reads the whole chat where it judges; remove its `on`")
             if judge.column in seen:
                 raise ValueError(f"two judges are called `{judge.column}`; give one of them another name by `as`")
@@ -105,13 +108,15 @@ class Evaluate(Sampling, Step):
 
     @model_validator(mode="after")
     def _belongs_together(self) -> Self:
-        if self.judges and not (self.policies and self.baseline and self.prompts):
+        if self.judges and not (self.policies and self.baseline):
             raise ValueError("`judges` compare: they need `policies`, a `baseline` and `prompts`")
+        if not self.prompts and any(isinstance(judge, Scorer) for judge in self.judges):
+            raise ValueError("`judges` compare answers to `prompts`, which are missing; only `people` have theirs already")
         if bool(self.rewards) != (self.pairs is not None):
             raise ValueError("`rewards` and `pairs` belong together: reward models are tested on pairs")
         if (self.held_out or self.prompts) and not self.policies:
             raise ValueError("`policies` is missing")
-        if not (self.prompts or self.rewards or self.held_out):
+        if not (self.prompts or self.rewards or self.held_out or self.judges):
             raise ValueError("there is nothing to evaluate: give `prompts` with `judges`, or `held_out`, or `pairs`")
         self._names_fit()
         if self.require is not None:
@@ -140,6 +145,9 @@ class Evaluate(Sampling, Step):
                 found += [f"{player}.win_rate.{part}" for part in _BOUNDS]
             for judge in self.judges if player not in baseline else []:
                 more = ("flip_rate", "unreadable") if isinstance(judge, PairScorer) else ("score", "baseline_score")
+                if isinstance(judge, PeopleJudge):
+                    more = ("identical", "without_verdict", "agreement.items", "agreement.votes")
+                    more += tuple(f"agreement.{a}.{b}" for a in ("raw", "kappa", "alpha") for b in _BOUNDS)
                 found += [f"{player}.{judge.column}.win_rate.{part}" for part in _BOUNDS]
                 found += [f"{player}.{judge.column}.{part}" for part in ("wins", "ties", "losses", "n", *more)]
         for ref in self.rewards:
@@ -147,7 +155,7 @@ class Evaluate(Sampling, Step):
             found += [
                 f"rewards.{self.names[ref.step]}.{part}" for part in (*accuracies, "n", "prompts", "ties_left_out")
             ]
-        return sorted([*found, *(["prompts"] if self.prompts else [])])
+        return sorted([*found, *(["prompts"] if self.prompts or self.judges else [])])
 
     def _names_fit(self) -> None:
         refs: list[Ref[Any]] = [*self.policies, *self.rewards, *([self.baseline] if self.baseline else [])]

@@ -1,0 +1,41 @@
+"""Who said what of a pair, as a label artifact keeps it: `annotator1`, `annotator2` ... and never a name.
+
+The numbers come from the log of people, an append-only list in the order in which they were first heard. So a person
+keeps the number in every step and every run of a store, and only who can read the store's log knows who it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+from curation.conversation import Preference
+
+PEOPLE = "people"
+"""Name of the list in the log."""
+WORDS = ("chosen", "rejected", "tie")
+"""What a vote can be, in terms of the pair as it stands; `skip` is none."""
+
+
+class Log(Protocol):
+    """Append-only lines; see `rlhf.recipe.step.LabelLog`."""
+
+    def append(self, answers: list[dict[str, Any]]) -> int: ...
+
+    def read(self, question: str) -> list[dict[str, Any]]: ...
+
+
+def pseudonyms(log: Log, people: Iterable[str]) -> dict[str, str]:
+    """Person -> `annotator3`, for everybody who was ever heard. Those who are new are put on the list."""
+    # A line that is there already is not written again, so two runs at once give nobody two numbers.
+    log.append([{"question": PEOPLE, "annotator": name} for name in sorted(set(people))])
+    heard = dict.fromkeys(line["annotator"] for line in log.read(PEOPLE))
+    return {name: f"annotator{n}" for n, name in enumerate(heard, 1)}
+
+
+def votes_of(pair: Preference) -> dict[str, str]:
+    """Pseudonym -> `chosen`, `rejected` or `tie`; empty where the pair does not say who voted how."""
+    kept = pair.meta.get("votes")
+    if not isinstance(kept, Mapping):
+        return {}
+    return {str(who): word for who, word in kept.items() if word in WORDS}
