@@ -111,7 +111,7 @@ class Evaluate(Sampling, Step):
         if self.judges and not (self.policies and self.baseline):
             raise ValueError("`judges` compare: they need `policies`, a `baseline` and `prompts`")
         if not self.prompts and any(isinstance(judge, Scorer) for judge in self.judges):
-            raise ValueError("`judges` compare answers to `prompts`, which are missing; only `people` have theirs already")
+            raise ValueError("`judges` compare answers to `prompts`, which are missing; only `people` have theirs")
         if bool(self.rewards) != (self.pairs is not None):
             raise ValueError("`rewards` and `pairs` belong together: reward models are tested on pairs")
         if (self.held_out or self.prompts) and not self.policies:
