@@ -113,7 +113,7 @@ def evaluations(manifests: Mapping[str, Manifest]) -> Iterator[tuple[str, Manife
 
 def verdict_lines(manifest: Manifest) -> list[str]:
     """`dpo against sft: win rate 0.77 [0.70, 0.83], judged by brevity (a rule), 64 prompts`: a line a judge."""
-    from rlhf.report.verdicts import comparisons
+    from rlhf.report.verdicts import ONE_PERSON, comparisons
 
     baseline = manifest.sources.get("baseline", "the baseline")
     judges = {str(j.get("as_") or j.get("op")): str(j.get("op")) for j in manifest.settings.get("judges") or []}
@@ -122,6 +122,7 @@ def verdict_lines(manifest: Manifest) -> list[str]:
         + (f" ({c.by})" if c.by != c.judge else "")
         + "".join(f", {note}" for note in c.notes[:1])
         for c in comparisons(manifest.metrics, baseline, judges)
+        if c.by != ONE_PERSON
     ]
     return lines + [f"{name} ranks pairs rightly: {accuracy(found)}" for name, found in rewards(manifest.metrics)]
 

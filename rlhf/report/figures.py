@@ -45,12 +45,11 @@ def percent(value: float, low: float = 0.0, high: float = 1.0) -> float:
     return round(Scale(low, high, 0.0, 100.0)(value), 3)
 
 
-def interval_track(mean: float, low: float | None, high: float | None, title: str, even: float = 0.5) -> Markup:
-    """A mean with its interval on an axis from 0 to 1, and a mark at `even` (neither better nor worse)."""
-    parts = [
-        f'<line class="axis" x1="0" x2="100%" y1="{_MID}" y2="{_MID}"/>',
-        f'<line class="even" x1="{percent(even)}%" x2="{percent(even)}%" y1="0" y2="{2 * _MID}"/>',
-    ]
+def interval_track(mean: float, low: float | None, high: float | None, title: str, even: float | None = 0.5) -> Markup:
+    """A mean with its interval on an axis from 0 to 1, and a mark at `even` (neither better nor worse) where it is."""
+    parts = [f'<line class="axis" x1="0" x2="100%" y1="{_MID}" y2="{_MID}"/>']
+    if even is not None:
+        parts.append(f'<line class="even" x1="{percent(even)}%" x2="{percent(even)}%" y1="0" y2="{2 * _MID}"/>')
     if low is not None and high is not None:
         a, b = percent(low), percent(high)
         parts.append(f'<line class="interval" x1="{a}%" x2="{b}%" y1="{_MID}" y2="{_MID}"/>')

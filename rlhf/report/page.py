@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from rlhf.report import figures, words
 from rlhf.report.graph import Node, draw
+from rlhf.report.labeling import People
 from rlhf.report.rows import RowsView
 from rlhf.report.steps import StepView
 from rlhf.report.verdicts import Accuracy, Comparison, Figure, accuracies, comparisons, policies
@@ -86,6 +87,7 @@ class Page:
         ]
         self.training = [s for s in self.steps if s.is_training]
         self.decisions = [s for s in self.steps if s.decided_by]
+        self.labeled = [People(s) for s in self.steps if (s.manifest.get("metrics") or {}).get("people")]
         self.warnings = [(s, w) for s in self.steps for w in s.warnings]
         self.slowest = max((s.seconds for s in self.steps), default=0.0)
         self.usd = sum(s.usd for s in self.steps if s.state != "cached")

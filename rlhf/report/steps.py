@@ -126,7 +126,10 @@ class StepView:
 
     @property
     def metrics(self) -> list[tuple[str, str]]:
-        return list(flat(self.manifest.get("metrics") or {}))
+        """All figures but those of people, which have a section and a table of their own."""
+        found = self.manifest.get("metrics") or {}
+        own = ("agreement", "people") if found.get("people") else ()
+        return list(flat({name: value for name, value in found.items() if name not in own}))
 
     @property
     def charts(self) -> list[Chart]:

@@ -76,6 +76,8 @@ _MEANINGS = {
     "empty": "share of answers without any text",
     "loss": "held-out loss, in nats a token: lower fits the held-out chats better",
 }
+ONE_PERSON = "one person"
+"""What kind of judge somebody is who is one of several people that judge together."""
 _COUNTS = {"win": "wins", "tie": "ties", "loss": "losses"}
 _SHARES = ("finished", "empty", "share", "accuracy", "flip_rate", "repetition")
 """Figures that are parts of a whole: shown in percent."""
@@ -97,7 +99,17 @@ def comparisons(metrics: Mapping[str, Any], baseline: str, judges: Mapping[str, 
                 op = (judges or {}).get(judge, judge)
                 by = str(verdict.get("by") or decider(op))
                 found.append(Comparison(policy, baseline, judge, by, verdict["win_rate"], list(_notes(verdict))))
+                found += _by_person(policy, baseline, judge, verdict.get("annotators"))
     return found
+
+
+def _by_person(policy: str, baseline: str, judge: str, annotators: Any) -> Iterator[Comparison]:
+    """What each of the people says who are one judge together."""
+    if isinstance(annotators, Mapping):
+        for who, verdict in annotators.items():
+            if isinstance(verdict, Mapping) and is_interval(verdict.get("win_rate")):
+                notes = list(_notes(verdict))
+                yield Comparison(policy, baseline, f"{judge}, {who}", ONE_PERSON, verdict["win_rate"], notes)
 
 
 def _notes(verdict: Mapping[str, Any]) -> Iterator[str]:
