@@ -252,10 +252,13 @@ class Standing:
     """Whether they agree with nobody: the whole interval lies below `floor`."""
 
 
-def annotators(votes: Votes, *, floor: float = 0.2, draws: int = 1000, seed: int = 42) -> list[Standing]:
+def annotators(
+    votes: Votes, *, level: Level = "nominal", floor: float = 0.2, draws: int = 1000, seed: int = 42
+) -> list[Standing]:
     """Everyone among the others, those who agree least first.
 
     Args:
+        level: Of numbers, kappa weighs a difference by its square.
         floor: Agreement beyond chance that is expected of everyone; 0.2 is where Landis and Koch (1977) begin to call
             agreement fair.
     """
@@ -263,7 +266,7 @@ def annotators(votes: Votes, *, floor: float = 0.2, draws: int = 1000, seed: int
     found = []
     for who in people:
         theirs = {item: seen for item, seen in votes.items() if who in seen}
-        kappa = interval(theirs, _kappa_with_others(theirs, who), draws=draws, seed=seed)
+        kappa = interval(theirs, _kappa_with_others(theirs, who, level), draws=draws, seed=seed)
         found.append(Standing(who, len(theirs), _share(_with_others(theirs, who)), kappa, kappa.high < floor))
     return sorted(found, key=lambda s: (np.nan_to_num(s.kappa.value, nan=np.inf), s.annotator))
 
@@ -273,9 +276,10 @@ def _with_others(votes: Votes, who: str) -> list[tuple[Any, Any]]:
     return [(seen[who], v) for seen in votes.values() if who in seen for other, v in seen.items() if other != who]
 
 
-def _kappa_with_others(votes: Votes, who: str) -> Summed:
+def _kappa_with_others(votes: Votes, who: str, level: Level) -> Summed:
     """Cohen's kappa of a person's votes with those of everybody else, each pair once."""
-    values = sorted(_values(votes), key=repr)
+    values = sorted(_values(votes), key=repr if level == "nominal" else None)
+    far = 1 - np.eye(len(values)) if level == "nominal" else np.subtract.outer(values, values) ** 2
     place = {v: i for i, v in enumerate(values)}
 
     def parts(votes: Votes) -> Array:
@@ -288,9 +292,8 @@ def _kappa_with_others(votes: Votes, who: str) -> Summed:
 
     def of(sums: Array) -> float:
         crossed = sums.reshape(len(values), len(values))
-        n = crossed.sum()
-        expected = n * n - float(crossed.sum(axis=1) @ crossed.sum(axis=0))
-        return float(1 - n * (n - np.trace(crossed)) / expected) if expected else float("nan")
+        expected = (np.outer(crossed.sum(axis=1), crossed.sum(axis=0)) * far).sum()
+        return float(1 - crossed.sum() * (crossed * far).sum() / expected) if expected else float("nan")
 
     return Summed(parts, of)
 

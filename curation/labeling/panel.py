@@ -74,7 +74,7 @@ class Panel:
             names: Person -> what they are called.
         """
         people = sorted(self.answers, key=lambda who: _natural(names[who]))
-        standings = {s.annotator: s for s in annotators(self.votes, seed=seed)}
+        standings = {s.annotator: s for s in annotators(self.votes, level=self.level, seed=seed)}
         rows = {names[who]: self._person(who, standings.get(who)) for who in people}
         return {"agreement": self.agreement(seed), "people": rows}
 

@@ -130,6 +130,15 @@ def test_one_who_presses_keys_at_random_is_found_and_one_who_errs_now_and_then_i
     assert abs(found[0].kappa.value) < 0.1
 
 
+def test_among_two_somebody_s_kappa_with_the_others_is_cohen_s() -> None:
+    one, other = [1, 2, 3, 1, 5, 4], [1, 3, 2, 2, 5, 5]
+    votes: Votes = {str(i): {"a": x, "b": y} for i, (x, y) in enumerate(zip(one, other, strict=True))}
+    for level, weights in (("nominal", "none"), ("ordinal", "quadratic")):
+        found = {s.annotator: s.kappa.value for s in annotators(votes, level=level, draws=2)}  # type: ignore[arg-type]
+        right = cohen(one, other, weights)  # type: ignore[arg-type]
+        assert found == {"a": pytest.approx(right), "b": pytest.approx(right)}
+
+
 def test_the_published_kappas_between_pandalm_s_annotators(real_data: Path) -> None:
     rows = json.loads((real_data / "pandalm" / "testset-v1.json").read_text(encoding="utf-8"))
     names = ("annotator1", "annotator2", "annotator3")
