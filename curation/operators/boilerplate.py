@@ -8,7 +8,7 @@ where refusals stand; that an answer calls itself a language model counts anywhe
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 from pydantic_core import PydanticCustomError
@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from curation.artifact import InputFile
 from curation.errors import UserError, did_you_mean
 from curation.operator import Filter
+from curation.operators.text import said
 
 if TYPE_CHECKING:
     import polars as pl
@@ -72,24 +73,27 @@ class Boilerplate(Filter):
         import polars as pl
 
         self.prepare()
-        message = pl.element().struct
-        texts, answer = message.field("content"), message.field("role") == "assistant"
-        looked: list[tuple[str, pl.Expr]] = []
+        # Lines of answers alone: folding the case of all that people asked takes as long as the search.
+        answers = said(frame, "answers")
+        text = pl.col("text")
+        looked: list[tuple[str, pl.DataFrame, pl.Expr]] = []
         if self.refusals:
-            start = texts.str.head(self.refusal_within).str.to_lowercase()
-            looked.append(("refusal", answer & start.str.contains(refusal_pattern(self.languages))))
+            start = text.str.head(self.refusal_within).str.to_lowercase()
+            looked.append(("refusal", answers, start.str.contains(refusal_pattern(self.languages))))
         if self.self_references:
-            found = texts.str.to_lowercase().str.contains(self_pattern(self.languages))
-            looked.append(("self_reference", answer & found))
+            found = text.str.to_lowercase().str.contains(self_pattern(self.languages))
+            looked.append(("self_reference", answers, found))
         if self.vendors:
-            named = texts.str.contains_any(list(self.vendors), ascii_case_insensitive=True)
-            looked.append(("vendor_name", named & answer if self.vendors_in == "answers" else named))
+            named = text.str.contains_any(list(self.vendors), ascii_case_insensitive=True)
+            looked.append(("vendor_name", answers if self.vendors_in == "answers" else said(frame), named))
         if self._own:
             own = "|".join(f"(?:{p})" for p in self._own)
-            looked.append(("listed_pattern", answer & texts.str.contains(f"(?i){own}")))
-        chat = pl.col("messages")
-        reason: Any = pl.coalesce(pl.when(chat.list.eval(e).list.any()).then(pl.lit(word)) for word, e in looked)
-        return frame.select(reason.cast(pl.String).alias("reason"))["reason"]
+            looked.append(("listed_pattern", answers, text.str.contains(f"(?i){own}")))
+        reasons = pl.Series("reason", [None] * len(frame), dtype=pl.String)
+        for word, lines, holds in reversed(looked):  # the first that holds has the last word
+            rows = lines.filter(holds)["row"].unique()
+            reasons = reasons.scatter(rows, [word] * len(rows))
+        return reasons
 
 
 def refusal_pattern(languages: Iterable[str] | None = None) -> str:

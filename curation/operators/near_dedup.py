@@ -45,6 +45,13 @@ class NearDedup(Selector):
     def reads(self) -> frozenset[str]:
         return frozenset({self.prefer} if self.prefer else ())
 
+    def prepare(self) -> None:
+        import numpy as np
+
+        # The allocator of Linux gives what is freed back at once, and the kernel clears each page anew when it is asked
+        # for again, until something as large as this was freed. Never touched, it takes no memory.
+        np.empty(1 << 23, dtype=np.uint8)
+
     def keys(self, frame: pl.DataFrame) -> pl.DataFrame:
         import polars as pl
 
@@ -55,9 +62,13 @@ class NearDedup(Selector):
         return made.with_columns(frame[SCORES + self.prefer]) if self.prefer else made
 
     def _sketches(self, frame: pl.DataFrame) -> Any:
-        from curation.operators.minhash import sketches
+        import numpy as np
 
-        return sketches(*shingled(frame, self.shingle))
+        from curation.operators.minhash import WORDS, sketches
+
+        # Some rows after the others: shingles of all take many times the memory of the text.
+        parts = [sketches(*shingled(some, self.shingle)) for some in frame.iter_slices(_ROWS_AT_ONCE)]
+        return np.concatenate([np.zeros((0, WORDS), dtype=np.uint64), *parts])
 
     def decide(self, table: pl.DataFrame) -> Decision:
         import numpy as np
@@ -127,6 +138,9 @@ class NearDedup(Selector):
         made = np.concatenate([self._sketches(frame) for frame in frames])
         order = ids.arg_sort()
         return ids.gather(order), [made[order.to_numpy()]]
+
+
+_ROWS_AT_ONCE = 512
 
 
 def shingled(frame: pl.DataFrame, size: int) -> Any:

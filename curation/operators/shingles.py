@@ -201,12 +201,13 @@ def _token_numbers(folded: bytearray, starts: Ints, lengths: Ints) -> U64:
     numbers ^= lengths.astype(np.uint64) << np.uint64(56)  # a token of eight bytes or more is mixed again below
     numbers *= first
     numbers ^= numbers >> np.uint64(32)
-    at = 8
-    while len(long := np.flatnonzero(lengths > at)):
+    at, long = 8, np.flatnonzero(lengths > 8)
+    while len(long):
         more = eights[np.minimum(starts[long] + at, size - 1)] & masks[np.minimum(lengths[long] - at, 8)]
         mixed = (numbers[long] ^ more) * second
         numbers[long] = mixed ^ (mixed >> np.uint64(29))
         at += 8
+        long = long[lengths[long] > at]
     return numbers
 
 
