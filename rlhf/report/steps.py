@@ -25,8 +25,13 @@ _CURVE_TITLES = {
     "grad_norm": "norm of the gradient",
     "accuracy": "accuracy, share ranked right",
     "margin": "margin, reward of chosen minus rejected",
+    "kl": "KL from the reference, nats an answer",
 }
-_PAIR_TRAINERS = ("reward", "dpo")
+_LOSSES = {
+    **dict.fromkeys(("reward", "dpo", "orpo", "cpo"), "loss, nats a pair"),
+    "kto": "loss, mean over the answers",
+}
+"""Step type -> what its loss is, where that is not nats a token."""
 _MOST_CHARS = 4000
 """Characters of one text that the page shows; the artifact has it all."""
 
@@ -139,8 +144,8 @@ class StepView:
         found = []
         for name in order:
             title = _CURVE_TITLES.get(name, str(name).replace("_", " "))
-            if name == "loss" and self.type in _PAIR_TRAINERS:
-                title = "loss, nats a pair"
+            if name == "loss":
+                title = _LOSSES.get(self.type, title)
             y_range = (0.0, 1.0) if "accurac" in name else None
             points = [tuple(point) for point in curves[name]]
             picture = line_chart({str(name): points}, f"{self.name}: {title} by step", y_range=y_range)

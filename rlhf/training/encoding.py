@@ -1,9 +1,9 @@
 """Rows become the columns of token ids that TRL's trainers take, and every row that does not is counted with a reason.
 
 `Counts` is what the preflight judges, what `rlhf inspect` prints and what goes into the manifest. Reasons a row is left
-out: `no_assistant`, `labelled_bad` (a KTO row with a bad answer is not imitated), `tie`, `identical_answers`,
-`prompt_too_long` (nothing of the answer is left), `too_long` (reward models read an answer whole or not at all), and
-those of `curation.models.template.Refused`.
+out: `no_assistant`, `labelled_bad` (a KTO row with a bad answer is not imitated), `unlabelled` (and KTO needs to know),
+`tie`, `identical_answers`, `prompt_too_long` (nothing of the answer is left), `too_long` (reward models read an answer
+whole or not at all), and those of `curation.models.template.Refused`.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ class Counts:
 class Encodings:
     """Columns of equal length, ready for a `datasets.Dataset`."""
 
-    columns: dict[str, list[list[int]]]
+    columns: dict[str, list[Any]]
+    """Lists of token ids, and a label where a row has one."""
     counts: Counts
     lengths: list[int] = field(default_factory=list)
     """Tokens of each row as it is padded: the longer answer of a pair."""
@@ -164,6 +165,38 @@ def for_dpo(
     return _summed(made)
 
 
+def for_kto(
+    rows: Iterable[Conversation], template: ChatTemplate, *, max_length: int | None, bar: Bar | None = None
+) -> Encodings:
+    """`prompt_ids`, `completion_ids` (the last answer up to its end token) and `label`, true for a good answer."""
+
+    def one(row: Conversation, counts: Counts) -> dict[str, Any] | str:
+        if row.label is None:
+            return "unlabelled"
+        whole_answer = row.meta.get("finished") is not False
+        found = template.encode(row.messages, row.tools, finished=whole_answer)
+        if not found.turns:
+            return "no_assistant"
+        begin, whole = found.prompt, found.end
+        kept = min(whole, max_length or whole)
+        counts.longest = max(counts.longest, whole)
+        if begin >= kept:
+            return "prompt_too_long"
+        _note(counts, found, whole, kept, finished=whole_answer)
+        return {"prompt_ids": found.ids[:begin], "completion_ids": found.ids[begin:kept], "label": row.label}
+
+    made = _encode(rows, one, ("prompt_ids", "completion_ids", "label"), bar)
+    for prompt, answer, good in zip(*made.columns.values(), strict=True):
+        made.lengths.append(len(prompt) + len(answer))
+        made.learned.append(len(answer))
+        if len(made.shown) < SHOWN:
+            marks = [False] * len(prompt) + [True] * len(answer)
+            title = "a good answer" if good else "a bad answer"
+            made.shown.append({"title": title, "rendered": rendered(template, prompt + answer, marks)})
+    made.sizes = made.lengths
+    return _summed(made)
+
+
 def for_reward(
     rows: Iterable[Preference], template: ChatTemplate, *, max_length: int | None, bar: Bar | None = None
 ) -> Encodings:
@@ -241,12 +274,12 @@ def _note(counts: Counts, found: Encoded, whole: int, kept: int, *, finished: bo
 
 def _encode(
     rows: Iterable[Any],
-    one: Callable[[Any, Counts], dict[str, list[int]] | str],
+    one: Callable[[Any, Counts], dict[str, Any] | str],
     names: Sequence[str],
     bar: Bar | None,
 ) -> Encodings:
     counts = Counts()
-    columns: dict[str, list[list[int]]] = {name: [] for name in names}
+    columns: dict[str, list[Any]] = {name: [] for name in names}
     kept = []
     for row in rows:
         counts.rows += 1

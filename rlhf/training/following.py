@@ -23,6 +23,7 @@ _CURVES = {
     "margin": "margin",
     "rewards/accuracies": "accuracy",
     "rewards/margins": "margin",
+    "kl": "kl",
 }
 """Name in the trainer's logs -> name of the curve."""
 

@@ -31,6 +31,7 @@ class BatchOrder(Sampler[int]):
     def __init__(self, lengths: Sequence[int], batch: int, seed: int, *, by_length: bool = True) -> None:
         self.lengths, self.batch, self.seed, self.by_length = lengths, batch, seed, by_length
         self.epoch = 0
+        self._before: tuple[int, dict[int, int]] | None = None
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -59,6 +60,19 @@ class BatchOrder(Sampler[int]):
             batches += [stretch[i : i + self.batch] for i in range(0, len(stretch), self.batch)]
         rng.shuffle(batches)
         return [i for batch in [*batches, rest] for i in batch]
+
+    def before(self, epoch: int) -> dict[int, int]:
+        """For each row the one before it in its optimizer step; the first has the last one before it."""
+        if self._before is None or self._before[0] != epoch:
+            order = self.order(epoch)
+            found = {}
+            for start in range(0, len(order), self.batch):
+                rows = order[start : start + self.batch]
+                found.update(zip(rows, [rows[-1], *rows[:-1]], strict=True))
+            if len(order) > 1 and len(order) % self.batch == 1:
+                found[order[-1]] = order[-2]  # a step of one row has nobody else in it
+            self._before = (epoch, found)
+        return self._before[1]
 
     def seen(self, steps: int, sizes: Sequence[int]) -> int:
         """The sum of `sizes` over all rows of the first `steps` optimizer steps."""

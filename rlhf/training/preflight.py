@@ -16,6 +16,7 @@ from rlhf.training.encoding import Counts
 MEANING = {
     "no_assistant": "no answer of the assistant in it",
     "labelled_bad": "a bad answer, which is not imitated",
+    "unlabelled": "nobody said whether the answer is good",
     "tie": "a tie",
     "identical_answers": "two answers that are the same to the model",
     "prompt_too_long": "a prompt that fills max_length, so that nothing is left to learn",
@@ -28,6 +29,7 @@ MEANING = {
 _ADVICE = {
     "no_assistant": "keep chats that have an answer: `turns: {min: 2}`",
     "labelled_bad": "these rows teach what not to say; use them as preferences",
+    "unlabelled": "label them: `scores_to_labels` by a score, or a data set with labels",
     "tie": "leave more room between the answers, or ask people again",
     "identical_answers": "drop such pairs: `identical_pair`",
     "prompt_too_long": "raise max_length",

@@ -226,7 +226,7 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def dataset_of(columns: dict[str, list[list[int]]]) -> Dataset:
+def dataset_of(columns: dict[str, list[Any]]) -> Dataset:
     """The columns as TRL takes them, in memory."""
     return Dataset.from_dict(columns)
 

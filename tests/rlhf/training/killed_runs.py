@@ -17,7 +17,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import small_runs
 
+import rlhf.training.cpo
 import rlhf.training.dpo
+import rlhf.training.kto
+import rlhf.training.orpo
 import rlhf.training.reward
 import rlhf.training.sft  # noqa: F401
 from rlhf.training.following import Follow

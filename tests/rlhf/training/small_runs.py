@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+import torch
+
 from curation import table
 from curation.artifact import Conversations, Policy, Preferences, Ref, RewardModel
 from curation.conversation import AnyRow, Conversation, Message, Preference, Source
@@ -80,6 +83,33 @@ def publish(step: Step, out: Path, beside: Path) -> Path:
     """Moves a finished artifact beside its parent under its digest, as the store does."""
     folder = beside.parent / artifact_digest(RewardModel if step.step == "reward" else Policy, out)
     return folder if folder.exists() else out.rename(folder)
+
+
+def trainer_for(step: Step, place: Path, monkeypatch: pytest.MonkeyPatch, **training: Any) -> tuple[Any, Any]:
+    """The trainer that a step makes, caught before it trains, with its rows."""
+    caught: list[Any] = []
+
+    class Caught(Exception):
+        pass
+
+    def fit(run: Any, trainer: Any, rows: Any) -> None:
+        caught.extend([trainer, rows])
+        raise Caught
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rlhf.training.running.Run.fit", fit)
+        with pytest.raises(Caught):
+            step.run(room(place, **training))
+    return caught[0], caught[1]
+
+
+def push(trainer: Any, by: float, seed: int = 0) -> None:
+    """Moves everything that is trained away from where it was."""
+    drawn = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weights in trainer.model.parameters():
+            if weights.requires_grad:
+                weights.add_(torch.randn(weights.shape, generator=drawn) * by)
 
 
 Make = Callable[..., Ref[Any]]

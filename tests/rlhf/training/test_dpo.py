@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_runs import Make, Run, chat, model_ref, pair, room
+from small_runs import Make, Run, chat, model_ref, pair, push, room, trainer_for
 
 from curation.conversation import Preference
 from curation.models.lineage import Lineage
 from curation.models.loading import Loaded, load_policy
 from rlhf.steps.dpo import Dpo
 from rlhf.steps.sft import Sft
-from rlhf.training.dpo import Trainer
 
 QUICK: dict[str, Any] = {"lora_r": 4, "learning_rate": 1e-3, "global_batch_size": 8}
 LN2 = math.log(2)
@@ -85,24 +84,6 @@ def test_it_prefers_and_stands_on_its_parent(sft: Path, rows_ref: Make, run_step
     assert found["accuracy"]["n"] == 8
 
 
-def trainer_for(step: Dpo, place: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Trainer, Any]:
-    """The trainer that a step makes, caught before it trains, with its rows."""
-    caught: list[Any] = []
-
-    class Caught(Exception):
-        pass
-
-    def fit(run: Any, trainer: Any, rows: Any) -> None:
-        caught.extend([trainer, rows])
-        raise Caught
-
-    with monkeypatch.context() as patch:
-        patch.setattr("rlhf.training.running.Run.fit", fit)
-        with pytest.raises(Caught):
-            step.run(room(place))
-    return caught[0], caught[1]
-
-
 @pytest.mark.parametrize("adapter", ["new", "continue"])
 def test_the_references_log_probs_are_the_parents(
     sft: Path, rows_ref: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adapter: Any
@@ -111,10 +92,7 @@ def test_the_references_log_probs_are_the_parents(
     more = {"lora_r": 4} if adapter == "new" else {}
     step = Dpo(data=rows_ref(rows), policy=model_ref(sft), adapter=adapter, global_batch_size=6, **more)
     trainer, encoded = trainer_for(step, tmp_path / "room", monkeypatch)
-    with torch.no_grad():  # the policy moves away; the reference must not
-        for p in trainer.model.parameters():
-            if p.requires_grad:
-                p.add_(torch.randn(p.shape, generator=torch.Generator().manual_seed(0)) * 0.05)
+    push(trainer, 0.05)  # the policy moves away; the reference must not
     chosen, rejected = trainer.reference(encoded)
     parent, base = (load_policy(f, where=torch.device("cpu")) for f in (sft, sft.parent / str(Lineage.read(sft).base)))
     for row, c, r in zip(encoded.kept, chosen, rejected, strict=True):
@@ -151,10 +129,7 @@ def test_the_loss_is_the_formulas(
         **smoothing,
     )
     trainer, encoded = trainer_for(step, tmp_path / "room", monkeypatch)
-    with torch.no_grad():
-        for p in trainer.model.parameters():
-            if p.requires_grad:
-                p.add_(torch.randn(p.shape, generator=torch.Generator().manual_seed(1)) * 0.1)
+    push(trainer, 0.1, seed=1)
     batch = trainer.data_collator([{n: c[i] for n, c in encoded.columns.items()} for i in range(5)])
     loss = trainer.compute_loss(trainer.model, batch)
     policy, reference = trainer.policy(encoded), trainer.reference(encoded)

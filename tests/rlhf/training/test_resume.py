@@ -20,7 +20,10 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 from curation.artifact import Policy, RewardModel
 from rlhf.recipe.identity import artifact_digest
 from rlhf.recipe.step import Done, Room
+from rlhf.steps.cpo import Cpo
 from rlhf.steps.dpo import Dpo
+from rlhf.steps.kto import Kto
+from rlhf.steps.orpo import Orpo
 from rlhf.steps.reward import Reward
 from rlhf.steps.sft import Sft
 from rlhf.training.checkpoints import MARK, Checkpoints, newest
@@ -36,6 +39,7 @@ def digest(step: Any, own: Room) -> str:
 def test_killed_and_resumed_is_never_killed(micro_copy: Path, rows_ref: Make, tmp_path: Path) -> None:
     """5 steps an epoch, two epochs, in micro-batches of 2, killed at step 7: the checkpoint of step 6 is mid-epoch."""
     chats, pairs = rows_ref([chat(i) for i in range(20)]), rows_ref([pair(i) for i in range(20)])
+    judged = rows_ref([chat(i, label=i % 2 == 0) for i in range(20)])
     common: dict[str, Any] = {
         "policy": model_ref(micro_copy),
         "lora_r": 4,
@@ -55,6 +59,9 @@ def test_killed_and_resumed_is_never_killed(micro_copy: Path, rows_ref: Make, tm
         "dpo": Dpo(data=pairs, disable_dropout=False, precompute_ref_log_probs=False, **common),
         "dpo, precomputed": Dpo(data=pairs, **common),
         "dpo, continued": Dpo(data=pairs, adapter="continue", **{**going_on, "policy": model_ref(below)}),
+        "kto": Kto(data=judged, disable_dropout=False, **common),
+        "orpo": Orpo(data=pairs, disable_dropout=False, **common),
+        "cpo": Cpo(data=pairs, disable_dropout=False, **common),
         "sft, all weights": Sft(data=chats, tune="full", **going_on),
     }
     jobs = tmp_path / "jobs"

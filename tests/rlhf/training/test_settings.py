@@ -11,7 +11,10 @@ from pydantic import ValidationError
 
 from curation.errors import UserError
 from rlhf.recipe.profile import Training
+from rlhf.steps.cpo import Cpo
 from rlhf.steps.dpo import Dpo
+from rlhf.steps.kto import Kto
+from rlhf.steps.orpo import Orpo
 from rlhf.steps.reward import Reward
 from rlhf.steps.sft import Sft
 from rlhf.training.settings import Optimizing, cut_batch, optimizer_steps, step_advice
@@ -30,9 +33,18 @@ def test_the_learning_rate_follows_what_is_trained(cls: type[Sft | Reward | Dpo]
 
 
 def test_keys_are_those_of_trl_and_transformers() -> None:
-    from trl import DPOConfig, ModelConfig, RewardConfig, SFTConfig
+    from trl import DPOConfig, KTOConfig, ModelConfig, RewardConfig, SFTConfig
+    from trl.experimental.cpo import CPOConfig
+    from trl.experimental.orpo import ORPOConfig
 
-    for cls, config in ((Sft, SFTConfig), (Reward, RewardConfig), (Dpo, DPOConfig)):
+    for cls, config in (
+        (Sft, SFTConfig),
+        (Reward, RewardConfig),
+        (Dpo, DPOConfig),
+        (Kto, KTOConfig),
+        (Orpo, ORPOConfig),
+        (Cpo, CPOConfig),
+    ):
         theirs = {f.name for c in (config, ModelConfig) for f in dataclasses.fields(c)}
         assert set(cls.model_fields) - theirs <= OURS, cls
 
