@@ -98,11 +98,14 @@ class Trainer(Ours, KTOTrainer):
         return batch.pop(_Z, None)
 
     def log_probs(self, batch: dict[str, Any], prefix: str = "", *, reference: bool = False) -> Tensor:
-        """(rows) log-probability of each answer under the reference, or under the model as it is now."""
+        """(rows) log-probability of each answer under the reference, or under the model as it is now.
+
+        Without dropout: a run that was interrupted would draw it anew.
+        """
         ids_BT, mask_BT = batch[f"{prefix}input_ids"], batch[f"{prefix}attention_mask"]
         labels_BT = ids_BT.masked_fill(batch[f"{prefix}completion_mask"] == 0, IGNORED)
         model: Any = self.model
-        with torch.no_grad(), self.accelerator.autocast(), contextlib.ExitStack() as stack:
+        with measuring.measuring(self), contextlib.ExitStack() as stack:
             if reference and self.ref_model is not None:
                 model = self.ref_model
             elif reference:
@@ -115,11 +118,10 @@ class Trainer(Ours, KTOTrainer):
     def log_ratios(self, rows: Encodings, progress: Progress) -> list[float]:
         """How much likelier each answer has become, in the order of the rows."""
         found = [0.0] * len(rows)
-        with measuring.measuring(self):
-            for indices, batch in measuring.each(self, rows, progress, "held-out answers"):
-                ratios = self.log_probs(batch) - self.log_probs(batch, reference=True)
-                for i, ratio in zip(indices, ratios.tolist(), strict=True):
-                    found[i] = ratio
+        for indices, batch in measuring.each(self, rows, progress, "held-out answers"):
+            ratios = self.log_probs(batch) - self.log_probs(batch, reference=True)
+            for i, ratio in zip(indices, ratios.tolist(), strict=True):
+                found[i] = ratio
         return found
 
 
