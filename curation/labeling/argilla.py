@@ -266,7 +266,8 @@ class Board:
                 page.unclear.add((form_of(self.name, who), shown.code))
             if verdict is not None:
                 note = str(values.get(NOTE) or "")
-                page.given.append(Given(shown, who, verdict, note, form_of(self.name, who), self.suggests))
+                at = str(response.get("inserted_at") or "")
+                page.given.append(Given(shown, who, verdict, note, form_of(self.name, who), self.suggests, at))
 
     def _records(self) -> Iterator[list[tuple[str, list[dict[str, Any]]]]]:
         """(code, responses) of each record, a page at a time."""

@@ -51,6 +51,8 @@ class Given:
     """Where it was given: the form's name, or a server's."""
     suggested: bool = False
     """A verdict of a model stood there already when it was given."""
+    at: str = ""
+    """When, as the server says it (ISO 8601, UTC); empty where nobody knows."""
 
 
 def shown_of(line: Mapping[str, Any]) -> Shown:
@@ -129,6 +131,7 @@ class Book:
             "form": g.form,
             "turn": self._turns[g.form, g.shown.code],  # makes a line that repeats an earlier one a line of its own
             **({"suggested": True} if g.suggested else {}),
+            **({"at": g.at} if g.at else {}),
         }
 
     def last(self, form: str = "") -> dict[tuple[str, str], dict[str, Any]]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from curation.conversation import Message, digest, framed
+from curation.labeling.consensus.ranks import dense
 from curation.labeling.question import (
     LETTERS,
     SKIP,
@@ -113,14 +114,8 @@ class Ranking(Question):
     def verdict(shown: Shown, ranks: Sequence[int]) -> Ranks:
         """Ranks of the answers as they stand, as ranks of the item's own answers."""
         own = dict(zip(shown.order, ranks, strict=True))
-        return closed([own[place] for place in range(len(ranks))])
+        return dense([own[place] for place in range(len(ranks))])
 
     @classmethod
     def of_line(cls, line: Mapping[str, Any]) -> Ranking:
         return cls(len(line["answers"]))
-
-
-def closed(ranks: Sequence[float]) -> Ranks:
-    """The same order with ranks 1, 2 ... and none left out."""
-    places = sorted(set(ranks))
-    return tuple(places.index(rank) + 1 for rank in ranks)

@@ -11,9 +11,11 @@ from typing import Any, Literal, TypeVar
 from curation.conversation import Candidates, Preference, Row
 from curation.errors import UserError
 from curation.labeling.answers import Distinct
+from curation.labeling.consensus.majority import majority
+from curation.labeling.consensus.ranked_pairs import ranked_pairs
 from curation.labeling.pair import Pair
 from curation.labeling.question import SKIP, Item, Question, Ranks, Verdict
-from curation.labeling.ranking import MOST, Ranking, closed
+from curation.labeling.ranking import MOST, Ranking
 
 PEOPLE = "people"
 Ask = Literal["pairs", "ranking"]
@@ -93,13 +95,12 @@ class Compared(Asked):
 
         Args:
             said: Item -> person -> verdict.
-            consensus: Makes one ranking of several people's, over all items. None: `majority` of each item.
+            consensus: Makes one ranking of several people's, over all items. None: `together`.
         """
         rankings = self.rankings(said)
-        together = (consensus or majorities)(rankings)
         made: dict[int, list[Preference]] = {}
         heard = {self.row_of[key] for key in self.items if key in said}
-        for key, ranks in together.items():
+        for key, ranks in (consensus or together)(rankings).items():
             number = self.row_of[key]
             skips = len(said[key]) - len(rankings[key])
             pairs = _pairs(self.items[key], self.rows[number], ranks, list(rankings[key].values()), skips)
@@ -141,26 +142,13 @@ def as_ranks(verdict: Verdict) -> Ranks | None:
     return _CHOICES.get(verdict) if isinstance(verdict, str) else None
 
 
-def majorities(said: Mapping[str, Mapping[str, Ranks]]) -> dict[str, Ranks]:
-    """Item -> what most people say of it."""
-    return {item: majority(list(people.values())) for item, people in said.items()}
+def together(said: Mapping[str, Mapping[str, Ranks]]) -> dict[str, Ranks]:
+    """Item -> what people say together: of two answers the `majority`, of more what `ranked_pairs` gives."""
+    return {key: (majority if _count(people) == 2 else ranked_pairs)(people) for key, people in said.items()}
 
 
-def majority(rankings: Sequence[Ranks]) -> Ranks:
-    """Every two answers go to the verdict with more votes than any other (better, worse, equal), else they are equal.
-
-    An answer is worth the others that it beats, and half of those that it equals (Copeland's rule).
-    """
-    count = len(rankings[0])
-    worth = [0.0] * count
-    for i, j in combinations(range(count), 2):
-        votes = Counter((ranks[i] > ranks[j]) - (ranks[i] < ranks[j]) for ranks in rankings)
-        most = max(votes.values())
-        best = [outcome for outcome, n in votes.items() if n == most]
-        outcome = best[0] if len(best) == 1 else 0
-        worth[i] += (1 - outcome) / 2
-        worth[j] += (1 + outcome) / 2
-    return closed([-x for x in worth])
+def _count(people: Mapping[str, Ranks]) -> int:
+    return len(next(iter(people.values())))
 
 
 def nearly_done(missing: Mapping[str, int], enough: int, out: Iterable[str] = ()) -> list[str]:

@@ -22,7 +22,7 @@ from curation.labeling import file
 from curation.labeling.log import Book, Given, shown_of, standing
 from curation.labeling.pair import Pair
 from curation.labeling.question import Item, Question, Shown
-from curation.labeling.ranking import Ranking, closed
+from curation.labeling.ranking import Ranking
 from curation.labeling.rating import Rating
 from curation.labeling.review import Review
 
@@ -83,10 +83,6 @@ def test_ranks_on_the_screen_become_ranks_of_the_answers() -> None:
     assert shown.question.read(shown, {"ranking": given["ranking"][:3]}) is None
     said = {one["value"]: one["rank"] for one in shown.question.suggestion(shown, ranks)["ranking"]}
     assert said == {"answer_a": 2, "answer_b": 3, "answer_c": 1, "answer_d": 2}
-
-
-def test_ranks_are_closed_up() -> None:
-    assert closed([5, 2, 2, 9]) == (2, 1, 1, 3)
 
 
 @pytest.mark.parametrize("said", ["a > b", "a > b > c > d > e", "a > a > b > c", "best", "a > b > c >"])

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from curation.conversation import Answer, Candidates, Message
+from curation.errors import UserError
 from curation.labeling.log import Book, Given, shown_of, standing
 from curation.labeling.pair import Pair, decided
 from curation.labeling.question import Verdict
-from curation.labeling.tasks import Compared
+from curation.labeling.tasks import Compared, nearly_done
 
 PROMPT = (Message("user", "Why is the sky blue?"),)
 RED, BLUE = Message("assistant", "Dust."), Message("assistant", "Air scatters blue light most.")
@@ -168,3 +169,44 @@ def test_rows_that_come_to_nothing_say_why() -> None:
         (rows[4].id, "no_answer"),
         (rows[5].id, "repeated_pair"),
     ]
+
+
+def test_a_ranking_gives_every_pair_with_what_people_said_of_it() -> None:
+    data = row("a", "b", "c").with_(split="train")
+    asked = Compared.about([data, row("x", "y"), row("p", "q", "r", "s", "t")])
+    assert [len(item.answers) for item in asked.items.values()] == [3, 2, 5]
+    (item, *_) = asked.items
+    names = [m.content for m in asked.items[item].answers]
+
+    def ranks(**places: int) -> tuple[int, ...]:
+        return tuple(places[name] for name in names)
+
+    said: dict[str, dict[str, Verdict]] = {
+        item: {"ann": ranks(a=1, b=2, c=2), "bo": ranks(a=1, b=3, c=2), "cy": ranks(a=2, b=1, c=3), "dee": "skip"}
+    }
+    made, lost = asked.preferences(said)
+    # a beats b 2:1 and c 3:0. b and c: one says c, one says b, one says neither, so they are equal.
+    outcome = {(p.chosen[0].content, p.rejected[0].content): (p.verdict, p.meta["votes"]) for p in made}
+    assert outcome.pop(("a", "b")) == ("chosen", {"chosen": 2, "rejected": 1, "skip": 1})
+    assert outcome.pop(("a", "c")) == ("chosen", {"chosen": 3, "skip": 1})
+    ((pair, (verdict, votes)),) = outcome.items()
+    assert set(pair) == {"b", "c"} and verdict == "tie"
+    assert votes == {"chosen": 1, "rejected": 1, "skip": 1, "tie": 1}
+    assert [word for _, word in lost] == ["unanswered", "unanswered"]
+    assert {p.split for p in made} == {"train"} and {p.parent for p in made} == {data.id}
+
+
+def test_more_answers_than_people_can_rank_are_refused_with_a_way_out() -> None:
+    six = row(*"abcdef")
+    with pytest.raises(UserError, match="6 different answers") as error:
+        Compared.about([six])
+    assert "ask: pairs" in error.value.hint and "num_generations" in error.value.hint
+    assert len(Compared.about([six], "pairs").items) == 15
+
+
+def test_nearly_finished_items_come_first_and_no_more_than_are_needed() -> None:
+    missing = {"new": 3, "half": 1, "out": 3, "begun": 2}
+    assert nearly_done(missing, 100, ["out"]) == ["half", "begun", "out", "new"]
+    assert nearly_done(missing, 2) == ["half", "begun"]
+    assert nearly_done(missing, 4, ["out"]) == ["half", "begun", "out"]
+    assert nearly_done(missing, 0) == []
