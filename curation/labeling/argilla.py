@@ -309,7 +309,7 @@ def chat(messages: Sequence[Message]) -> list[dict[str, str]]:
         text = text if text.strip() else _EMPTY  # Argilla takes no empty message
         role = m.role[:_LONGEST_ROLE] or "user"
         cuts = range(0, len(text), _LONGEST_TURN)
-        pieces += [{"role": role, "content": _filled(text[at : at + _LONGEST_TURN])} for at in cuts]
+        pieces += [{"role": role, "content": text[at : at + _LONGEST_TURN]} for at in cuts]
     if not pieces:
         return [{"role": "system", "content": _EMPTY}]
     if len(pieces) <= _MOST_TURNS:
@@ -319,8 +319,3 @@ def chat(messages: Sequence[Message]) -> list[dict[str, str]]:
     said = f"[... {max(len(before) - _LONGEST_TURN, 0):,} characters before this are not shown ...]\n\n"
     begin = before[-(_LONGEST_TURN - len(said)) :] if len(before) > _LONGEST_TURN else before
     return [{"role": "system", "content": (said if begin != before else "") + begin}, *pieces[len(left_out) :]]
-
-
-def _filled(text: str) -> str:
-    """A piece that holds nothing but white space is taken for empty."""
-    return text if text.strip() else text.replace(" ", "\u00a0").replace("\n", "\u00a0")

@@ -213,5 +213,9 @@ def answers_shown(shown: Shown) -> dict[str, tuple[Message, ...]]:
 def label(name: str, title: str, options: Sequence[tuple[str, str]], *, required: bool = True) -> dict[str, Any]:
     """A question of Argilla's that is answered with one of the (value, text) pairs."""
     listed = [{"value": value, "text": text, "description": None} for value, text in options]
-    settings = {"type": "label_selection", "options": listed, "visible_options": max(len(listed), 3)}
+    settings = {
+        "type": "label_selection",
+        "options": listed,
+        "visible_options": len(listed) if len(listed) > 2 else None,
+    }
     return {"name": name, "title": title, "required": required, "settings": settings}

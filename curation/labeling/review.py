@@ -88,10 +88,10 @@ class Review(Question):
     def suggestion(self, shown: Shown, verdict: Verdict) -> Mapping[str, Any]:
         return {ACTION: verdict["action"]} if isinstance(verdict, Mapping) else {}
 
-    @staticmethod
-    def _verdict(shown: Shown, action: str, reason: str, edited: str) -> Verdict:
+    def _verdict(self, shown: Shown, action: str, reason: str, edited: str) -> Verdict:
         if action == "drop":
-            return {"action": "drop", "reason": re.sub(r"[^a-z0-9]+", "_", reason.lower()).strip("_") or NO_REASON}
+            only = self.reasons[0] if len(self.reasons) == 1 else NO_REASON
+            return {"action": "drop", "reason": re.sub(r"[^a-z0-9]+", "_", reason.lower()).strip("_") or only}
         changed = bool(edited.strip()) and _bare(edited) != _bare(shown.answers[0].content)
         if changed:  # words that somebody wrote are not thrown away, whatever was ticked
             return {"action": "edit", "text": edited.strip()}

@@ -29,6 +29,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="run this step although it is done; may be given again",
     )
     parser.add_argument("--no-wait", action="store_true", help="fail when another run works on the same step")
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="stay while people answer, and go on by itself; Ctrl-C leaves, and keeps what was said",
+    )
     parser.add_argument("--no-page", action="store_true", help="write no page at the end")
     flags.add_output(parser)
 
@@ -52,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     store = flags.open_store(args, loaded.profile)
     choice = Choice(args.only, args.from_, args.until, frozenset(args.redo))
     with view(sys.stderr if args.json else sys.stdout) as listener:
-        result = run_recipe(loaded, store, choice=choice, wait=not args.no_wait, listener=listener)
+        result = run_recipe(loaded, store, choice=choice, wait=not args.no_wait, listener=listener, watch=args.watch)
     page = None if args.no_page else _page(loaded, store, result)
     if args.json:
         summary.print_json(loaded, store, result, page)

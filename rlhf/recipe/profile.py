@@ -77,6 +77,8 @@ class Labeling(Settings):
     format: Literal["jsonl", "csv"] = "csv"
     api_url: str | None = None
     workspace: str | None = None
+    poll_s: float = Field(20.0, ge=0.1)
+    """Seconds between two looks at what people said, while `rlhf run --watch` stays."""
 
 
 class Endpoint(Settings):

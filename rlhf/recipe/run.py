@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 State = Literal["done", "cached", "failed", "waiting", "gated", "skipped"]
 
+_TRIES = 5
+"""Looks in a row that may fail while a run is watched."""
 _VERSIONS = ("rlhf-curation", "torch", "transformers", "trl", "peft", "datasets", "polars", "numpy")
 
 
@@ -134,6 +136,7 @@ def run(
     wait: bool = True,
     listener: Listener | None = None,
     gate: Callable[[Step, Manifest], str | None] | None = None,
+    watch: bool = False,
 ) -> RunResult:
     """Runs what is not done yet.
 
@@ -142,13 +145,15 @@ def run(
         wait: Wait for another run that works on the same step; False fails instead and names the holder.
         listener: Hears how it goes on.
         gate: Says why a finished step's `require` does not hold, or None; default `rlhf.recipe.gates.check`.
+        watch: Stay while steps wait for people: look again every `labeling.poll_s` seconds of the profile, and go on
+            with what comes after. A Ctrl-C in between ends the run as if it had not been watched.
 
     Raises:
         UserError: a name in `choice` is no step, or a file that the settings name is missing.
     """
     from rlhf.recipe.gates import check
 
-    return _Run(loaded, store, choice or Choice(), wait, listener or Listener(), gate or check).go()
+    return _Run(loaded, store, choice or Choice(), wait, listener or Listener(), gate or check, watch).go()
 
 
 class _Run:
@@ -160,13 +165,21 @@ class _Run:
         wait: bool,
         listener: Listener,
         gate: Callable[[Step, Manifest], str | None],
+        watch: bool,
     ) -> None:
         self.loaded, self.store, self.wait, self.listener, self.gate = loaded, store, wait, listener, gate
+        self.watch = watch
         self.chosen, self.redo = choice.names(loaded), choice.redo
         self.result = RunResult()
         self.began = time.time()
         self.stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(self.began)) + f"-{int(self.began * 1000) % 1000:03d}"
         self.usd = 0.0
+        self.idle = 0.0
+        """Seconds in which only people worked; no budget of hours pays for them."""
+        self.looking = False
+        """Whether a step that waits is only looked at again."""
+        self.failures = 0
+        """Looks in a row that failed."""
 
     def go(self) -> RunResult:
         order = list(self.loaded.order)
@@ -180,14 +193,49 @@ class _Run:
                     if outcome.state == "failed":
                         self.skip_rest(order, name)
                         break
+                while self.watch and self.waits():
+                    self.look_again(order, worker)
             except KeyboardInterrupt:
-                self.skip_rest(order, "an interruption")
-                self.result.exit_code = 130
-                self.note()
-                raise
+                if not self.looking:
+                    self.skip_rest(order, "an interruption")
+                    self.result.exit_code = 130
+                    self.note()
+                    raise
         self.result.exit_code = _exit_code(self.result.outcomes.values())
         self.note()
         return self.result
+
+    def waits(self) -> bool:
+        """Whether people can move the run on: some step waits, and none failed."""
+        states = {outcome.state for outcome in self.result.outcomes.values()}
+        return "waiting" in states and "failed" not in states
+
+    def look_again(self, order: list[str], worker: Worker) -> None:
+        """Sleeps, then looks at what waits and goes on with what comes after it. Says only what is new."""
+        self.looking = True
+        self.result.exit_code = _exit_code(self.result.outcomes.values())
+        self.note()
+        time.sleep(self.loaded.profile.labeling.poll_s)
+        self.idle += self.loaded.profile.labeling.poll_s
+        moved = False
+        for name in order:
+            before = self.result.outcomes[name]
+            if before.state != "waiting" and not (moved and before.state == "skipped"):
+                continue
+            self.looking = before.state == "waiting"
+            outcome = self.one(name, worker)
+            if self.looking and outcome.state == "failed" and self.failures < _TRIES:
+                self.failures += 1  # a server may be away for a while
+                outcome = dataclasses.replace(before, message=f"{outcome.message}; trying again")
+            elif self.looking:
+                self.failures = 0
+            self.looking = True
+            moved = moved or outcome.state != before.state
+            self.result.outcomes[name] = outcome
+            if (outcome.state, outcome.message) != (before.state, before.message):
+                self.listener.ended(name, outcome)
+            if outcome.state == "failed":
+                break
 
     def skip_rest(self, order: list[str], because: str) -> None:
         for name in order:
@@ -219,7 +267,8 @@ class _Run:
         over = self.over_budget()
         if over:
             return Outcome("failed", over, "raise `budget` and run again: what was made stays", key=key, exit_code=1)
-        self.listener.started(name)
+        listener = Listener() if self.looking else self.listener
+        listener.started(name)
         started = time.time()
         before = _before(name, self.loaded) - {name}
         inputs = {n: m.model_dump(mode="json") for n, m in self.result.manifests.items() if n in before}
@@ -236,8 +285,8 @@ class _Run:
             inputs,
             None if self.loaded.budget.usd is None else self.loaded.budget.usd - self.usd,
         )
-        progress = self.listener.progress(name)
-        finished = worker.run(job, progress, lambda who: self.listener.held(name, who), lambda: self.hours_left() <= 0)
+        progress = listener.progress(name)
+        finished = worker.run(job, progress, lambda who: listener.held(name, who), lambda: self.hours_left() <= 0)
         seconds = time.time() - started
         return self.conclude(name, bound, key, kind, finished, started, seconds)
 
@@ -306,7 +355,7 @@ class _Run:
 
     def hours_left(self) -> float:
         hours = self.loaded.budget.hours
-        return float("inf") if hours is None else hours - (time.time() - self.began) / 3600
+        return float("inf") if hours is None else hours - (time.time() - self.began - self.idle) / 3600
 
     def note(self) -> None:
         """Writes the run's record."""
