@@ -249,7 +249,8 @@ class Standing:
     kappa: Interval
     """Agreement with the others beyond chance: 1 - disagreement seen / disagreement if votes were dealt at random."""
     stray: bool
-    """Whether they agree with nobody: the whole interval lies below `floor`."""
+    """Whether they agree with nobody: the whole interval lies below `floor`, and that with no other person lies above.
+    Without the second half, two who agree would be held against each other's agreement with a third who never does."""
 
 
 def annotators(
@@ -267,7 +268,16 @@ def annotators(
     for who in people:
         theirs = {item: seen for item, seen in votes.items() if who in seen}
         kappa = interval(theirs, _kappa_with_others(theirs, who, level), draws=draws, seed=seed)
-        found.append(Standing(who, len(theirs), _share(_with_others(theirs, who)), kappa, kappa.high < floor))
+        stray = kappa.high < floor
+        for other in people if stray else ():
+            both = {item: {w: seen[w] for w in (who, other)} for item, seen in theirs.items() if other in seen}
+            if (
+                other != who
+                and interval(both, _kappa_with_others(both, who, level), draws=draws, seed=seed).low > floor
+            ):
+                stray = False
+                break
+        found.append(Standing(who, len(theirs), _share(_with_others(theirs, who)), kappa, stray))
     return sorted(found, key=lambda s: (np.nan_to_num(s.kappa.value, nan=np.inf), s.annotator))
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any, Literal, TypeVar
 
-from curation.conversation import Candidates, Preference, Row
+from curation.conversation import Candidates, Preference, Row, digest, framed
 from curation.errors import UserError
 from curation.labeling.answers import Distinct
 from curation.labeling.consensus.majority import majority
@@ -87,8 +86,18 @@ class Compared(Asked):
         found = {key: {who: r for who, v in said[key].items() if (r := as_ranks(v))} for key in heard}
         return {key: people for key, people in found.items() if people}
 
+    def names(self) -> dict[str, list[str]]:
+        """Item -> a name for each of its answers: the same answer to the same prompt has one name in all items."""
+        return {
+            key: [digest("answer", framed(item.prompt), m.framed()) for m in item.answers]
+            for key, item in self.items.items()
+        }
+
     def preferences(
-        self, said: Mapping[str, Mapping[str, Verdict]], consensus: Consensus | None = None
+        self,
+        said: Mapping[str, Mapping[str, Verdict]],
+        consensus: Consensus | None = None,
+        names: Mapping[str, str] | None = None,
     ) -> tuple[list[Preference], Lost[Candidates]]:
         """What the answers come to, and the rows that came to nothing: `unanswered`, `skipped`, `repeated_pair` (or
         `repeated_ranking`), and the reasons of `Distinct`. A ranking of k answers gives k (k - 1) / 2 preferences.
@@ -96,15 +105,17 @@ class Compared(Asked):
         Args:
             said: Item -> person -> verdict.
             consensus: Makes one ranking of several people's, over all items. None: `together`.
+            names: Person -> what the pairs call them, for a name is never kept. None: `annotator1` ... by the alphabet.
         """
+        names = names or {n: f"annotator{i}" for i, n in enumerate(sorted({w for v in said.values() for w in v}), 1)}
         rankings = self.rankings(said)
         made: dict[int, list[Preference]] = {}
-        heard = {self.row_of[key] for key in self.items if key in said}
+        heard = {number for key, number in self.row_of.items() if key in said}
         for key, ranks in (consensus or together)(rankings).items():
-            number = self.row_of[key]
-            skips = len(said[key]) - len(rankings[key])
-            pairs = _pairs(self.items[key], self.rows[number], ranks, list(rankings[key].values()), skips)
-            made.setdefault(number, []).extend(pairs)
+            if (number := self.row_of.get(key)) is None:  # a question whose answer is known; see `gold`
+                continue
+            own = {names[who]: rankings[key].get(who) for who in said[key]}
+            made.setdefault(number, []).extend(_pairs(self.items[key], self.rows[number], ranks, own))
         asked = set(self.row_of.values())
         lost: Lost[Candidates] = []
         for number, distinct in enumerate(self.rows):
@@ -115,15 +126,13 @@ class Compared(Asked):
         return [pair for pairs in made.values() for pair in pairs], lost
 
 
-def _pairs(item: Item, row: Distinct, ranks: Ranks, own: Sequence[Ranks], skips: int) -> list[Preference]:
-    """Every two answers, by the ranks that stand for all; each pair keeps how many people put it how."""
+def _pairs(item: Item, row: Distinct, ranks: Ranks, own: Mapping[str, Ranks | None]) -> list[Preference]:
+    """Every two answers, by the ranks that stand for all; each pair keeps who put it how. None is a skip."""
     made = []
     for a, b in combinations(range(len(ranks)), 2):
         better, worse = (a, b) if ranks[a] <= ranks[b] else (b, a)
-        votes = Counter(_word(one[better], one[worse]) for one in own)
-        if skips:
-            votes[SKIP] = skips
-        meta: dict[str, Any] = {"votes": {name: votes[name] for name in sorted(votes)}}
+        votes = {who: _word(one[better], one[worse]) if one else SKIP for who, one in own.items()}
+        meta: dict[str, Any] = {"votes": dict(sorted(votes.items()))}
         if len(ranks) > 2:
             meta["ranks"] = [ranks[better], ranks[worse]]
         tie = ranks[better] == ranks[worse]

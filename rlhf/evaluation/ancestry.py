@@ -8,6 +8,8 @@ from typing import Any
 Manifests = Mapping[str, Mapping[str, Any]]
 """Step name -> its manifest as plain JSON, as a `Room` has them."""
 
+GOLD = "gold"
+"""Questions with known answers: a step asks them, and nothing of them is in what it makes."""
 ROWS = ("conversations", "candidates", "preferences")
 
 
@@ -22,7 +24,7 @@ def ancestors(digests: Iterable[str], manifests: Manifests) -> dict[str, Mapping
         for name in makers.get(todo.pop(), ()):
             if name not in found:
                 found[name] = manifests[name]
-                todo += [digest for _, digest, _ in inputs(manifests[name])]
+                todo += [digest for place, digest, _ in inputs(manifests[name]) if place != GOLD]
     return {name: manifests[name] for name in manifests if name in found}
 
 

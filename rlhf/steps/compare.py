@@ -14,6 +14,7 @@ from curation.operator import PairScorer, Scorer
 from curation.registry import OPERATORS
 from rlhf.recipe.step import Done, Room, Step, Waiting
 from rlhf.steps.asking import FOR_PEOPLE, PEOPLE, AsksPeople, Decider, heard, reasons, set_aside
+from rlhf.steps.people import figures, names_of
 
 if TYPE_CHECKING:
     from curation import conversation
@@ -44,13 +45,25 @@ class Compare(AsksPeople, Step):
     always give every pair."""
     min_gap: float = Field(0.0, ge=0)
     """Answers whose scores differ by less are a tie. For scorers that give numbers."""
+    consensus: Literal["majority", "ranked_pairs", "dawid_skene", "bradley_terry"] | None = None
+    """How what several people say becomes one verdict. `majority`: the verdict with more votes than any other, else a
+    tie. `ranked_pairs` (Tideman): the clearest majorities first, none that would close a circle. `dawid_skene` (of two
+    answers) and `bradley_terry` also find out how far each person can be relied on, and weigh them by that. None:
+    `majority` for two answers, `ranked_pairs` for rankings. Another way costs no label."""
+    gold: Ref[Preferences] | None = None
+    """Pairs whose better answer is known, mixed in among the questions and not marked: they tell who answers with care.
+    They count as answers, and never become preferences."""
+    gold_items: float = Field(0.1, gt=0)
+    """How many gold questions: a share of the questions that are asked, where it is less than 1, else their number."""
 
     @model_validator(mode="after")
     def _belongs_together(self) -> Self:
-        people = (FOR_PEOPLE | {"ask"}) & self.model_fields_set
+        people = (FOR_PEOPLE | {"ask", "consensus", "gold", "gold_items"}) & self.model_fields_set
         scorers = {"pairs", "min_gap"} & self.model_fields_set
         by = self.decided_by
         if not isinstance(by, Scorer):
+            if "gold_items" in people and self.gold is None:
+                raise ValueError("`gold_items` says how many, and `gold` is missing: which")
             if scorers:
                 raise ValueError(
                     f"`{min(scorers)}` is for scorers; people give every pair, and say themselves what ties"
@@ -87,14 +100,29 @@ class Compare(AsksPeople, Step):
         return self._asked(rows, room)
 
     def _asked(self, rows: Sequence[conversation.Candidates], room: Room) -> Done | Waiting:
+        from curation import table
+        from curation.labeling.consensus import agreed, used
+        from curation.labeling.gold import mix_in, right
+        from curation.labeling.panel import Panel
         from curation.labeling.tasks import Compared
 
         asked = Compared.about(rows, self.ask)
+        if self.consensus == "dawid_skene" and any(len(item.answers) > 2 for item in asked.items.values()):
+            hint = "`ask: pairs` asks about two at a time; or take `ranked_pairs` or `bradley_terry`"
+            raise UserError("`consensus: dawid_skene` is for two answers, and people are to rank more", hint=hint)
+        known = mix_in(asked, table.rows(self.gold.folder, self.gold.part), self.gold_items) if self.gold else {}
         now = self.put_to_people(asked, room)
         if isinstance(now, Waiting):
             return now
-        made, lost = asked.preferences(now.said)
+        rankings = asked.rankings(now.said)
+        together, reliability = agreed(rankings, self.consensus, asked.names())
+        names = names_of(now, room)
+        made, lost = asked.preferences(now.said, lambda _: together, names)
+        panel = Panel.of_rankings(rankings, gold=right(rankings, known), reliability=reliability)
         metrics = {**heard(now), "identical": sum(d.identical for d in asked.rows)}
+        metrics |= {"consensus": self.consensus or used(rankings), **figures(panel, now, names, room)}
+        if known:
+            metrics["gold"] = len(known)
         return _published(len(rows), made, lost, metrics, PEOPLE, room)
 
 

@@ -14,6 +14,7 @@ from curation.operator import PairScorer, Scorer
 from curation.registry import OPERATORS
 from rlhf.recipe.step import Done, Room, Step, Waiting
 from rlhf.steps.asking import FOR_PEOPLE, PEOPLE, AsksPeople, Decider, heard, reasons, set_aside
+from rlhf.steps.people import names_of, of_questions
 
 if TYPE_CHECKING:
     from curation import conversation
@@ -88,7 +89,8 @@ class Rate(AsksPeople, Step):
         if isinstance(now, Waiting):
             return now
         made, lost = asked.scored(now.said)
-        return self._published(rows, made, lost, heard(now), PEOPLE, room)
+        about = of_questions(now, dict, names_of(now, room), room, grades=True)
+        return self._published(rows, made, lost, {**heard(now), **about}, PEOPLE, room)
 
     def _scored(self, scorer: Scorer, rows: Sequence[conversation.Conversation], room: Room) -> Done:
         from curation.labeling.chats import BY

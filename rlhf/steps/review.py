@@ -12,6 +12,7 @@ from curation.artifact import Conversations, Kind, Ref
 from curation.errors import UserError
 from rlhf.recipe.step import Done, Room, Step, Waiting
 from rlhf.steps.asking import PEOPLE, AsksPeople, heard, reasons, set_aside
+from rlhf.steps.people import names_of, of_questions
 
 if TYPE_CHECKING:
     from curation import conversation
@@ -66,12 +67,13 @@ class Review(AsksPeople, Step):
             raise UserError(f"no chat is left: {', '.join(f'{n} {word}' for word, n in dropped.items()) or 'no rows'}")
         table.write_rows(room.out, kept, Conversation)
         edited = len(out.edited)
+        about = of_questions(now, lambda v: {"action": v["action"]}, names_of(now, room), room, grades=False)
         entry = Entry(
             operator="review", made=len(rows), children=edited, kept=len(kept), dropped=dropped, replaced=edited
         )
         return Done(
             ledger=Ledger(entries=[entry]),
-            metrics={"rows": len(rows), "accepted": len(out.accepted), "edited": edited, **heard(now)},
+            metrics={"rows": len(rows), "accepted": len(out.accepted), "edited": edited, **heard(now), **about},
             side=set_aside(out.lost, Conversation, "review", room),
             decided_by=PEOPLE,
         )

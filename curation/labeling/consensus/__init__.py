@@ -7,7 +7,7 @@ person can be relied on, and let that count: `dawid_skene` for choices, `bradley
 two answers. All of them read the votes as they are, so that another way costs no new label.
 """
 
-from curation.labeling.consensus.methods import METHODS, Method, Reliability, agreed
+from curation.labeling.consensus.methods import METHODS, Method, Reliability, agreed, used
 from curation.labeling.consensus.ranks import Ranks, Said, dense
 
-__all__ = ["METHODS", "Method", "Ranks", "Reliability", "Said", "agreed", "dense"]
+__all__ = ["METHODS", "Method", "Ranks", "Reliability", "Said", "agreed", "dense", "used"]

@@ -27,12 +27,13 @@ _EVEN = 0.005
 
 
 def agreed(
-    said: Said, method: Method, answers: Mapping[str, Sequence[str]] | None = None
+    said: Said, method: Method | None = None, answers: Mapping[str, Sequence[str]] | None = None
 ) -> tuple[dict[str, Ranks], Reliability]:
     """What people say together about each item, and how far each can be relied on where the way asks for that.
 
     Args:
         said: Item -> person -> ranking; each item has at least one.
+        method: None: `majority` of two answers, `ranked_pairs` of more.
         answers: Item -> names of its answers, in the order of the rankings: answers of one name are one answer,
             whichever items it stands in. `bradley_terry` learns from that; None: every item has answers of its own.
 
@@ -41,11 +42,22 @@ def agreed(
     """
     if not said:
         return {}, {}
+    if method is None:
+        return {item: _USUAL[check(people) > 2](people) for item, people in said.items()}, {}
     if method == "majority":
         return {item: majority(people) for item, people in said.items()}, {}
     if method == "ranked_pairs":
         return {item: ranked_pairs(people) for item, people in said.items()}, {}
     return _by_model(said) if method == "dawid_skene" else _by_strength(said, answers)
+
+
+_USUAL = {False: majority, True: ranked_pairs}
+
+
+def used(said: Said) -> str:
+    """The ways that `agreed` takes by itself for these items."""
+    sizes = {check(people) > 2 for people in said.values()}
+    return ", ".join(_USUAL[many].__name__ for many in sorted(sizes))
 
 
 def _by_model(said: Said) -> tuple[dict[str, Ranks], Reliability]:

@@ -130,6 +130,17 @@ def test_one_who_presses_keys_at_random_is_found_and_one_who_errs_now_and_then_i
     assert abs(found[0].kappa.value) < 0.1
 
 
+def test_two_who_agree_are_not_held_against_a_third_who_never_does() -> None:
+    """Each of the two agrees with half of the other votes, which is what chance would bring."""
+    votes: Votes = {str(i): {"ann": i % 2, "bob": i % 2, "cy": 1 - i % 2} for i in range(12)}
+    found = {s.annotator: (s.stray, s.kappa.value) for s in annotators(votes, draws=200)}
+    assert found == {
+        "ann": (False, pytest.approx(0)),
+        "bob": (False, pytest.approx(0)),
+        "cy": (True, pytest.approx(-1)),
+    }
+
+
 def test_among_two_somebody_s_kappa_with_the_others_is_cohen_s() -> None:
     one, other = [1, 2, 3, 1, 5, 4], [1, 3, 2, 2, 5, 5]
     votes: Votes = {str(i): {"a": x, "b": y} for i, (x, y) in enumerate(zip(one, other, strict=True))}

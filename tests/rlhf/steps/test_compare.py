@@ -176,6 +176,9 @@ def test_people_are_waited_for_and_then_heard(tmp_path: Path, format: str) -> No
         "answers": 2,
         "annotators": 1,
         "identical": 1,
+        "consensus": "majority",
+        "agreement": {"items": 0, "votes": 0},
+        "people": {"annotator1": {"answers": 2, "skips": 0, "flags": []}},
     }
 
 

@@ -39,9 +39,12 @@ def test_people_are_waited_for_and_their_points_become_scores(tmp_path: Path) ->
         prompt: {"help": float(n), "truth": 3.0} for prompt, n in points.items()
     }
     assert done.decided_by == "people" and {row.meta["rated_by"] for row in made.values()} == {"people"}
-    assert done.metrics == {
-        "rows": 4, "rated": 3, "mean": {"help": 3.0, "truth": 3.0}, "answers": 6, "annotators": 2
-    }  # fmt: skip
+    counts = {k: v for k, v in done.metrics.items() if k not in ("agreement", "people")}
+    assert counts == {"rows": 4, "rated": 3, "mean": {"help": 3.0, "truth": 3.0}, "answers": 6, "annotators": 2}
+    # Both gave 1, 3 and 5 points of help; of truth one always 2 and the other always 4.
+    assert [done.metrics["agreement"][aspect]["raw"]["mean"] for aspect in ("help", "truth")] == [1.0, 0.0]
+    assert done.metrics["agreement"]["help"]["alpha"]["mean"] == 1.0
+    assert set(done.metrics["people"]) == {"annotator1", "annotator2"}
     assert table.read(done.side["dropped"])["reason"].to_list() == ["no_answer"]
     one = Rate(data=ref, aspects=ASPECTS)
     assert step_key(one) != step_key(step)

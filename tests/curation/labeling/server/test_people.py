@@ -10,8 +10,10 @@ from curation.conversation import Answer, Candidates, Message
 from curation.errors import UserError
 from curation.labeling import online
 from curation.labeling.argilla import Connection, Server
+from curation.labeling.log import Book
 from curation.labeling.rounds import Terms
 from curation.labeling.tasks import Compared
+from curation.labeling.timing import paces_of
 
 pytestmark = pytest.mark.heavy
 
@@ -89,9 +91,14 @@ def test_what_people_say_comes_back_as_preferences(server: Any) -> None:
     assert sorted(p.chosen[0].content[:5] for p in made) == ["yes 0", "yes 1", "yes 2"]
     assert {p.verdict for p in made} == {"chosen"}
     assert {p.decided_by for p in made} == {"people"}
-    assert [p.meta["votes"] for p in made] == [{"chosen": 2}] * 3
+    assert [p.meta["votes"] for p in made] == [{"annotator1": "chosen", "annotator2": "chosen"}] * 3
     lines = log.read("preference")
     assert {line["annotator"] for line in lines} == {"people-ann", "people-bo"}
+    paces = paces_of(Book(log), now.said.keys())
+    assert {who: (pace.timed, pace.seconds < 60) for who, pace in paces.items()} == {
+        "people-ann": (2, True),
+        "people-bo": (2, True),
+    }, "the server says when each was given"
     assert [line["note"] for line in lines if line["annotator"] == "people-ann"] == ["shorter"] * 3
 
     # Nothing new was said, so nothing is added; then one changes her mind, and takes another answer back.
