@@ -19,14 +19,16 @@ if not os.environ.get("ARGILLA_REDIS_URL"):
 
 import argilla_server
 
-from . import connections, savings
+from . import connections, indexes, savings
 from .engine import database, texts
+from .headers import Guarded
 from .texts import catch_up
 
 connections.use()
 savings.use()
+indexes.prepare(database())
 catch_up(texts(), database())
 if not os.environ.get("ARGILLA_REDIS_URL"):
     queue.start()
 
-app: Any = argilla_server.app
+app: Any = Guarded(argilla_server.app)

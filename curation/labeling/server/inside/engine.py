@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 from argilla_server.enums import MetadataPropertyType, SimilarityOrder
@@ -118,20 +119,22 @@ class Embedded(SearchEngine):
         where = Where(dataset)
         await self._narrow(where, dataset, query, filter)
         if sort:
-            order = ", ".join([*map(where.order, sort), "r.inserted_at", "r.id"])
+            keys = [*map(where.order, sort), ("r.inserted_at", ""), ("r.id", "")]
         elif user_id:
             turn = UUID(str(user_id)).int % 11 + 18  # ids are random: a part of them orders as well as any shuffle
             given = "(SELECT count(*) FROM responses b WHERE b.record_id = r.id AND b.status = 'submitted')"
-            order = f"{given} DESC, substr(r.id, {turn}), r.id"
+            keys = [(given, "DESC"), (f"substr(r.id, {turn})", ""), ("r.id", "")]
         else:
-            order = "r.inserted_at, r.id"
-        total = await _ask(f"SELECT count(*) FROM records r WHERE {where.sql}", where.values)
-        found = await _ask(
-            f"SELECT r.id FROM records r WHERE {where.sql} ORDER BY {order} LIMIT {int(limit)} OFFSET {int(offset)}",
-            where.values,
-        )
-        items = [SearchResponseItem(record_id=UUID(record), score=None) for (record,) in found]
-        return SearchResponses(items=items, total=total[0][0])
+            keys = [("r.inserted_at", ""), ("r.id", "")]
+        columns = ", ".join(f"{key} AS k{n}" for n, (key, _) in enumerate(keys))
+        order = ", ".join(f"k{n} {way}" for n, (_, way) in enumerate(keys))
+        hits = f"WITH hits AS MATERIALIZED (SELECT r.id AS id, {columns} FROM records r WHERE {where.sql})"
+        page = f"ORDER BY {order} LIMIT {int(limit)} OFFSET {int(offset)}"
+        found = await _ask(f"{hits} SELECT id, (SELECT count(*) FROM hits) FROM hits {page}", where.values)
+        if not found:  # none, or the page lies behind the last one
+            found = await _ask(f"{hits} SELECT NULL, count(*) FROM hits", where.values)
+        items = [SearchResponseItem(record_id=UUID(record), score=None) for record, _ in found if record]
+        return SearchResponses(items=items, total=found[0][1])
 
     async def similarity_search(
         self,
@@ -199,9 +202,9 @@ class Embedded(SearchEngine):
         """Leaves what was typed into the search bar, and what the filters let through."""
         if query is not None:
             asked = query if isinstance(query, TextQuery) else TextQuery(q=query)
-            found = await asyncio.to_thread(texts().find, hex_id(dataset.id), asked.field, asked.q)
-            if found is not None:
-                where.ids(found)
+            said = await asyncio.to_thread(texts().condition, hex_id(dataset.id), asked.field, asked.q, "search.")
+            if said is not None:
+                where.among(*said)
         if filter is not None:
             where.add(filter)
 
@@ -210,6 +213,16 @@ async def _ask(sql: str, values: Mapping[str, Any]) -> list[Any]:
     return await asyncio.to_thread(_rows, sql, values)
 
 
+_open = threading.local()
+
+
 def _rows(sql: str, values: Mapping[str, Any]) -> list[Any]:
-    with closing(sqlite3.connect(f"file:{database()}?mode=ro", uri=True, timeout=30)) as connection:
-        return connection.execute(sql, dict(values)).fetchall()
+    """Each thread keeps its connection, which sees the last commit whenever it asks."""
+    if not hasattr(_open, "connection"):
+        connection = sqlite3.connect(f"file:{quote(str(database()))}?mode=ro", uri=True, timeout=30)
+        connection.execute("ATTACH ? AS search", (f"file:{quote(str(texts().path))}?mode=ro",))
+        for name in ("main", "search"):
+            connection.execute(f"PRAGMA {name}.mmap_size = {1 << 31}")
+        _open.connection = connection
+    found: list[Any] = _open.connection.execute(sql, dict(values)).fetchall()
+    return found

@@ -1,11 +1,13 @@
-"""Full text of records, found in every language: an FTS5 index of three-letter pieces in a file beside the database.
+"""Full text of records, found in every language, in a file beside the database.
 
 A word is found wherever it stands, also in scripts that write none apart (`京塔` in `东京塔很高`). Case and Unicode's
 form count for nothing, marks do: `ma` is not `má`. What a query may say is what the UI's search bar takes: words that
 must all be there, `"a phrase"`, `-without`, `one | other`; a `*` at a word's end is allowed and changes nothing.
 
-The index holds nothing that the database does not: it may be deleted at any time, and what it lacks after a crash is
-taken in at the next start (`catch_up`).
+Two FTS5 indexes, with a column for each field of a data set: `body` of pieces of three letters, and `short` of single
+letters and pairs, since a word of two letters has no piece of three (a word of two letters is most of what people look
+for in Chinese). They hold nothing that the database does not: the file may be deleted at any time, and what it lacks
+after a crash is taken in at the next start (`catch_up`).
 """
 
 from __future__ import annotations
@@ -17,20 +19,28 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-EVERY_FIELD = ""
-"""Name of the text that joins all fields of a record."""
 _PIECE = 3
-"""Letters that the index needs to look something up; shorter words are looked for in the texts themselves."""
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS doc(
-    id INTEGER PRIMARY KEY, dataset TEXT NOT NULL, record TEXT NOT NULL, field TEXT NOT NULL
+"""Letters of a piece in `body`."""
+_COLUMNS = tuple(f"f{n}" for n in range(24))
+"""Fields of a data set; those beyond share the last."""
+_LAYOUT = 2
+"""Raised when the tables change: a file of another layout is made again."""
+_SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS doc(id INTEGER PRIMARY KEY, dataset TEXT NOT NULL, record TEXT NOT NULL);
+CREATE UNIQUE INDEX IF NOT EXISTS doc_record ON doc(record);
+CREATE INDEX IF NOT EXISTS doc_dataset ON doc(dataset, record);
+CREATE TABLE IF NOT EXISTS field(
+    dataset TEXT NOT NULL, name TEXT NOT NULL, number INTEGER NOT NULL, PRIMARY KEY(dataset, name)
+) WITHOUT ROWID;
+CREATE VIRTUAL TABLE IF NOT EXISTS body USING fts5({", ".join(_COLUMNS)}, tokenize = 'trigram case_sensitive 1');
+CREATE VIRTUAL TABLE IF NOT EXISTS short USING fts5(
+    {", ".join(_COLUMNS)}, content = '', detail = column, columnsize = 0, tokenize = 'ascii'
 );
-CREATE INDEX IF NOT EXISTS doc_record ON doc(record);
-CREATE INDEX IF NOT EXISTS doc_dataset ON doc(dataset, field, record);
-CREATE VIRTUAL TABLE IF NOT EXISTS body USING fts5(text, tokenize = 'trigram case_sensitive 1');
+PRAGMA user_version = {_LAYOUT};
 """
 
 
@@ -81,26 +91,37 @@ class Query:
     def __bool__(self) -> bool:
         return bool(self.wanted or self.unwanted)
 
-    def sql(self) -> tuple[str, list[str]]:
-        """(condition on `body`, its values): the index where words are long enough for it, else the texts."""
-        parts, values = [], []
-        for alternatives in self.wanted:
-            parts.append("(" + " OR ".join(_has(word) for word in alternatives) + ")")
-            values += [_value(word) for word in alternatives]
-        for word in self.unwanted:
-            parts.append(f"NOT {_has(word)}")
-            values.append(_value(word))
+    def sql(self, column: str, schema: str = "") -> tuple[str, list[str]]:
+        """(condition on an `id` of `doc`, its values).
+
+        Args:
+            column: The field that is meant; "": any.
+            schema: Where the tables are, with a dot, if they are in an attached file.
+        """
+        values: list[str] = []
+
+        def has(word: str) -> str:
+            table = "body" if len(word) >= _PIECE else "short"
+            said = '"' + word.replace('"', '""') + '"' if len(word) >= _PIECE else _token(word)
+            values.append(f"{{{column}}}: {said}" if column else said)
+            return f"id IN (SELECT rowid FROM {schema}{table} WHERE {table} MATCH ?)"
+
+        parts = ["(" + " OR ".join(map(has, alternatives)) + ")" for alternatives in self.wanted]
+        parts += [f"NOT {has(word)}" for word in self.unwanted]
         return " AND ".join(parts), values
 
 
-def _has(word: str) -> str:
-    if len(word) < _PIECE:
-        return "instr(body.text, ?) > 0"
-    return "body.rowid IN (SELECT rowid FROM body WHERE body MATCH ?)"
+@lru_cache(maxsize=1 << 16)
+def _token(letters: str) -> str:
+    """One or two letters as `short` has them: by number, so that nothing of them is folded or cut away."""
+    return "x".join(f"{ord(letter):x}" for letter in letters)
 
 
-def _value(word: str) -> str:
-    return word if len(word) < _PIECE else '"' + word.replace('"', '""') + '"'
+def _short(text: str) -> str:
+    """All letters and pairs of a text, each once."""
+    found = {text[n : n + 2] for n in range(len(text) - 1)}
+    found.update(text)
+    return " ".join(map(_token, found))
 
 
 class Texts:
@@ -117,21 +138,34 @@ class Texts:
         return connection
 
     def create(self) -> None:
-        """Makes the file and its tables where they are not there."""
+        """Makes the file and its tables where they are not there, or are of another layout."""
+        if self.path.exists():
+            with closing(self.connect()) as connection:
+                (layout,) = connection.execute("PRAGMA user_version").fetchone()
+            if layout != _LAYOUT:
+                for end in ("", "-wal", "-shm"):
+                    self.path.with_name(self.path.name + end).unlink(missing_ok=True)
         with closing(self.connect()) as connection:
             connection.executescript(_SCHEMA)
 
     def put(self, dataset: str, records: Iterable[tuple[str, dict[str, Any]]]) -> None:
         """Takes in records (id, fields), in the place of what was known of them."""
         with closing(self.connect()) as connection, connection:
+            numbers: dict[str, int] = dict(
+                connection.execute("SELECT name, number FROM field WHERE dataset = ?", (dataset,))
+            )
             for record, fields in records:
                 _forget(connection, "record = ?", record)
-                texts = {name: flat(value) for name, value in fields.items()}
-                for name, text in {EVERY_FIELD: "\n".join(texts.values()), **texts}.items():
-                    said = folded(text)
-                    row = (dataset, record, name)
-                    key = connection.execute("INSERT INTO doc(dataset, record, field) VALUES (?, ?, ?)", row).lastrowid
-                    connection.execute("INSERT INTO body(rowid, text) VALUES (?, ?)", (key, said))
+                said = [""] * len(_COLUMNS)
+                for name, value in fields.items():
+                    if name not in numbers:
+                        numbers[name] = min(len(numbers), len(_COLUMNS) - 1)
+                        connection.execute("INSERT INTO field VALUES (?, ?, ?)", (dataset, name, numbers[name]))
+                    text, n = folded(flat(value)), numbers[name]
+                    said[n] = f"{said[n]}\n{text}" if said[n] else text
+                key = connection.execute("INSERT INTO doc(dataset, record) VALUES (?, ?)", (dataset, record)).lastrowid
+                _insert(connection, "body", key, said)
+                _insert(connection, "short", key, list(map(_short, said)))
 
     def forget(self, *, records: Sequence[str] = (), dataset: str | None = None) -> None:
         """Takes out records, or all of a data set."""
@@ -140,31 +174,56 @@ class Texts:
                 _forget(connection, "record = ?", record)
             if dataset is not None:
                 _forget(connection, "dataset = ?", dataset)
+                connection.execute("DELETE FROM field WHERE dataset = ?", (dataset,))
 
     def known(self) -> set[str]:
         """The ids of all records."""
         with closing(self.connect()) as connection:
-            return {row for (row,) in connection.execute("SELECT DISTINCT record FROM doc")}
+            return {row for (row,) in connection.execute("SELECT record FROM doc")}
 
-    def find(self, dataset: str, field: str | None, text: str) -> list[str] | None:
-        """The ids of records that say this, in no order; None where nothing was asked."""
+    def condition(self, dataset: str, field: str | None, text: str, schema: str = "") -> tuple[str, list[str]] | None:
+        """(a `SELECT` of the ids of records that say this, its values); None where nothing was asked.
+
+        Args:
+            schema: As in `Query.sql`.
+        """
         query = Query.parse(text)
         if not query:
             return None
-        condition, values = query.sql()
-        sql = (
-            "SELECT doc.record FROM doc JOIN body ON body.rowid = doc.id "
-            f"WHERE doc.dataset = ? AND doc.field = ? AND {condition}"
-        )
+        column = ""
+        if field is not None:
+            with closing(self.connect()) as connection:
+                asked = "SELECT number FROM field WHERE dataset = ? AND name = ?"
+                found = connection.execute(asked, (dataset, field)).fetchone()
+            if found is None:
+                return f"SELECT record FROM {schema}doc WHERE 0", []
+            column = _COLUMNS[found[0]]
+        held, values = query.sql(column, schema)
+        return f"SELECT record FROM {schema}doc WHERE dataset = ? AND {held}", [dataset, *values]
+
+    def find(self, dataset: str, field: str | None, text: str) -> list[str] | None:
+        """The ids of records that say this, in no order; None where nothing was asked."""
+        asked = self.condition(dataset, field, text)
+        if asked is None:
+            return None
         with closing(self.connect()) as connection:
-            found = connection.execute(sql, (dataset, field or EVERY_FIELD, *values))
-            return [record for (record,) in found]
+            return [record for (record,) in connection.execute(*asked)]
+
+
+def _insert(connection: sqlite3.Connection, table: str, key: int | None, said: Sequence[str]) -> None:
+    marks = ", ".join("?" * len(_COLUMNS))
+    connection.execute(f"INSERT INTO {table}(rowid, {', '.join(_COLUMNS)}) VALUES (?, {marks})", (key, *said))
 
 
 def _forget(connection: sqlite3.Connection, where: str, value: str) -> None:
-    keys = connection.execute(f"SELECT id FROM doc WHERE {where}", (value,)).fetchall()
-    connection.executemany("DELETE FROM body WHERE rowid = ?", keys)
-    connection.executemany("DELETE FROM doc WHERE id = ?", keys)
+    names, marks = ", ".join(_COLUMNS), ", ".join("?" * len(_COLUMNS))
+    for (key,) in connection.execute(f"SELECT id FROM doc WHERE {where}", (value,)).fetchall():
+        said = connection.execute(f"SELECT {names} FROM body WHERE rowid = ?", (key,)).fetchone()
+        # `short` keeps no text of its own, so it must be told what it held.
+        taken = ("delete", key, *map(_short, said))
+        connection.execute(f"INSERT INTO short(short, rowid, {names}) VALUES (?, ?, {marks})", taken)
+        connection.execute("DELETE FROM body WHERE rowid = ?", (key,))
+        connection.execute("DELETE FROM doc WHERE id = ?", (key,))
 
 
 def catch_up(texts: Texts, database: Path) -> int:

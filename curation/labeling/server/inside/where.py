@@ -7,6 +7,7 @@ Tables and columns are those of Argilla 2.8: `records` (`metadata` is JSON), `re
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -42,9 +43,11 @@ class Where:
         self.values[name] = value
         return f":{name}"
 
-    def ids(self, records: list[str]) -> None:
-        """These records alone."""
-        self.parts.append(f"r.id IN (SELECT value FROM json_each({self.bind(json.dumps(records))}))")
+    def among(self, select: str, values: Sequence[str]) -> None:
+        """Records whose ids this gives, with a `?` for each value."""
+        for value in values:
+            select = select.replace("?", self.bind(value), 1)
+        self.parts.append(f"r.id IN ({select})")
 
     def add(self, given: Filter) -> None:
         """What a filter lets through."""
@@ -54,10 +57,10 @@ class Where:
     def sql(self) -> str:
         return " AND ".join(self.parts)
 
-    def order(self, order: Order) -> str:
-        """The place of a record in an order; those without a value come last, whichever way it goes."""
+    def order(self, order: Order) -> tuple[str, str]:
+        """(what is sorted by, which way); records without a value come last, whichever way it goes."""
         way = "DESC" if _plain(order.order) == "desc" else "ASC"
-        return f"{self._sorted_by(order.scope)} {way} NULLS LAST"
+        return self._sorted_by(order.scope), f"{way} NULLS LAST"
 
     # Filters
 
@@ -67,13 +70,15 @@ class Where:
         scope = given.scope
         if isinstance(scope, RecordFilterScope):
             name = _plain(scope.property)
-            if name == "id" and isinstance(given, TermsFilter):
-                return self._compare(_COLUMNS[name], TermsFilter(scope, [_hex_or_none(v) for v in given.values]))
+            if isinstance(given, TermsFilter):  # text, so that an index can be used
+                values = [_hex_or_none(v) if name == "id" else str(_plain(v)) for v in given.values]
+                return f"{_COLUMNS[name]} IN (SELECT value FROM json_each({self.bind(json.dumps(values))}))"
             return self._compare(_COLUMNS[name], given)
         if isinstance(scope, MetadataFilterScope):
-            # One row for a value, one for each item of a list.
-            each = f"json_each(r.metadata, {self.bind(path_in_json(scope.metadata_property))}) m"
-            return f"EXISTS (SELECT 1 FROM {each} WHERE {self._compare('m.value', given)})"
+            place = self.bind(path_in_json(scope.metadata_property))
+            one = self._compare(f"json_extract(r.metadata, {place})", given)
+            each = f"EXISTS (SELECT 1 FROM json_each(r.metadata, {place}) m WHERE {self._compare('m.value', given)})"
+            return f"CASE json_type(r.metadata, {place}) WHEN 'array' THEN {each} ELSE {one} END"
         if isinstance(scope, SuggestionFilterScope):
             return self._suggestion(scope, given)
         if isinstance(scope, ResponseFilterScope):
@@ -107,11 +112,12 @@ class Where:
             return f"EXISTS (SELECT 1 FROM responses p, {each} WHERE {whose} AND {self._compare(value, given)})"
         wanted = [str(_plain(v)) for v in given.values]
         parts = []
+        mine = self._mine(scope).replace(" AND ", "WHERE ", 1)
         if "pending" in wanted:
-            parts.append(f"NOT EXISTS (SELECT 1 FROM responses p WHERE {whose})")
+            parts.append(f"r.id NOT IN (SELECT p.record_id FROM responses p {mine})")
         if given := [v for v in wanted if v != "pending"]:
-            held = self._compare("p.status", TermsFilter(scope, given))
-            parts.append(f"EXISTS (SELECT 1 FROM responses p WHERE {whose} AND {held})")
+            held = f"p.status IN (SELECT value FROM json_each({self.bind(json.dumps(given))}))"
+            parts.append(f"r.id IN (SELECT p.record_id FROM responses p {mine or 'WHERE 1'} AND {held})")
         return "(" + (" OR ".join(parts) or "1") + ")"
 
     def _mine(self, scope: ResponseFilterScope) -> str:

@@ -47,6 +47,21 @@ def texts(tmp_path: Path) -> Texts:
         ("京塔", {"zh"}),
         ("东京塔", {"zh"}),
         ("塔", {"zh"}),
+        ("塔高", set()),
+        ("。", {"zh"}),
+        ("ô", {"vi", "vi2"}),
+        ("ß", {"de"}),
+        ("ss", {"de"}),
+        ("%", {"en"}),
+        ("👍", {"emoji"}),
+        ("🏽", {"emoji"}),
+        ("القطة", {"ar"}),
+        ("طة", {"ar"}),
+        ("แมว", {"th"}),
+        ("แ", {"th"}),
+        ("매", {"ko"}),
+        ("塔 -东", set()),
+        ("ma | 塔", {"vi", "zh"}),
         ("ma", {"vi"}),
         ("má", {"vi2"}),
         ("phở", {"vi"}),
@@ -110,3 +125,29 @@ def test_what_a_crash_left_out_is_taken_in_at_the_next_start(tmp_path: Path) -> 
     assert texts.find("d", None, "0042") == ["r42"]
     assert texts.find("d", None, "9999") == []
     assert catch_up(texts, database) == 0
+
+
+def test_an_index_of_another_layout_is_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "search.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE doc(id INTEGER PRIMARY KEY, something TEXT)")
+    texts = Texts(path)
+    texts.create()
+    assert texts.known() == set()
+    texts.put("d", [("r", {"prompt": SAID["zh"]})])
+    texts.create()
+    assert texts.find("d", None, "京塔") == ["r"]
+
+
+def test_data_sets_of_many_fields(tmp_path: Path) -> None:
+    texts = Texts(tmp_path / "search.db")
+    texts.create()
+    texts.put("d", [("r", {f"field{n}": f"word{n:02d} ô{n:02d}" for n in range(40)})])
+    for n in range(40):
+        assert texts.find("d", None, f"word{n:02d}") == ["r"]
+        assert texts.find("d", f"field{n}", f"word{n:02d}") == ["r"]
+    assert texts.find("d", "field3", "word04") == []
+    assert texts.find("d", "field3", "04") == []
+    assert texts.find("d", "field3", "03") == ["r"]
+    texts.forget(records=["r"])
+    assert texts.find("d", None, "03") == []
