@@ -1,4 +1,4 @@
-"""What the UI asks of a large data set, each question many times: pages of a queue, searches, filters, orders, counts."""
+"""What the UI asks of a large data set, many times each: pages of a queue, searches, filters, orders, counts."""
 
 from __future__ import annotations
 
