@@ -8,32 +8,30 @@ SDK's own reading loses ranks, and pushes fifty records a second.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from http.client import HTTPException
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
-from urllib.error import HTTPError, URLError
-from urllib.parse import urlencode
-from urllib.request import Request, urlopen
 
 from curation.errors import UserError
 from curation.labeling.log import Given
 from curation.labeling.question import SKIP, Misread, Question, Shown, Verdict
 from curation.labeling.server.home import WORKSPACE
 from curation.labeling.showing import inert, readable
+from curation.labeling.wire import Refused, Wire
 
 if TYPE_CHECKING:
     from curation.conversation import Message
 
 KEY = "ARGILLA_API_KEY"
 """Environment variable of the key; it is written nowhere else."""
-_PATIENCE_S = 180
+_VERSIONS = ("2.8.",)
 _PUSHED_AT_ONCE = 200
 _CHARACTERS_AT_ONCE = 4_000_000
 _PULLED_AT_ONCE = 500
+_ROUNDS = 3
+"""How often the records of a data set are gone through for those that were passed over."""
 _MOST_TURNS = 500
 """Messages that Argilla takes in one chat."""
 _LONGEST_TURN = 20_000
@@ -77,6 +75,11 @@ class Server:
             UserError: it is not, does not, or has not.
         """
         connection = Connection(self)
+        hasty = replace(connection.wire, pauses_s=connection.wire.pauses_s[:2])  # it may simply not run
+        version = str((hasty.ask("GET", "version") or {}).get("version", ""))
+        if not version.startswith(_VERSIONS):
+            hint = f"this speaks to Argilla {' and '.join(v + 'x' for v in _VERSIONS)}; rlhf label serve starts one"
+            raise UserError(f"Argilla at {self.api_url} is version {version or 'unknown'}", hint=hint)
         connection.me = connection.ask("GET", "me")
         found = {w["name"]: w["id"] for w in connection.ask("GET", "me/workspaces")["items"]}
         if self.workspace not in found:
@@ -92,38 +95,13 @@ class Connection:
 
     def __init__(self, server: Server) -> None:
         self.server = server
+        self.wire = Wire(server.api_url, server.api_key, KEY)
         self.me: dict[str, Any] = {}
         self.workspace = ""
 
     def ask(self, method: str, place: str, body: Any = None, params: Mapping[str, Any] | None = None) -> Any:
-        """One question.
-
-        Raises:
-            UserError: the server is not there, does not know the key, or refuses; what it said is in the message.
-        """
-        url = f"{self.server.api_url}/api/v1/{place}" + (f"?{urlencode(params)}" if params else "")
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"X-Argilla-Api-Key": self.server.api_key, "Content-Type": "application/json"}
-        at = f"Argilla at {self.server.api_url}"
-        try:
-            with urlopen(Request(url, data, headers, method=method), timeout=_PATIENCE_S) as answer:
-                text = answer.read()
-        except HTTPError as error:
-            said = error.read().decode("utf-8", "replace")[:300]
-            if error.code in (401, 403):
-                hint = "look it up in the UI under My settings"
-                raise UserError(f"{at} does not take the key in {KEY}", hint=hint) from error
-            raise Refused(f"{at} refuses {method} {place} ({error.code}): {said}") from error
-        except TimeoutError as error:
-            raise UserError(f"{at} did not answer in {_PATIENCE_S} s", hint="nothing is lost; run again") from error
-        except (URLError, OSError, HTTPException) as error:
-            hint = "is it running? rlhf label serve starts one here; what people said is kept"
-            raise UserError(f"{at} does not answer: {error}", hint=hint) from error
-        try:
-            return json.loads(text) if text else None
-        except ValueError as error:
-            hint = "see `api_url` in the profile"
-            raise UserError(f"what is at {self.server.api_url} is no Argilla server", hint=hint) from error
+        """One question (`Wire.ask`)."""
+        return self.wire.ask(method, place, body, params)
 
     def board(self, name: str, question: Question, guidelines: str, min_submitted: int) -> Board:
         """The data set of this name, made where it is not there."""
@@ -183,10 +161,6 @@ class Connection:
         return found
 
 
-class Refused(UserError):
-    """The server understood, and said no."""
-
-
 @dataclass(frozen=True)
 class Board:
     """A data set of one question."""
@@ -227,7 +201,13 @@ class Board:
             self._add(items)
 
     def _add(self, items: Sequence[dict[str, Any]]) -> None:
-        self.connection.ask("POST", f"datasets/{self.id}/records/bulk", {"items": items})
+        place = f"datasets/{self.id}/records/bulk"
+        try:
+            self.connection.wire.ask("POST", place, {"items": items}, repeatable=True)
+        except Refused as error:
+            # All of a call are added or none: if they are there, an earlier try was heard and its answer was lost.
+            if error.tries == 1 or "same external ids" not in error.said:
+                raise
 
     def _item(self, shown: Shown, suggested: Verdict | None) -> dict[str, Any]:
         fields = {name: chat(messages) for name, messages in shown.question.shows(shown).items()}
@@ -270,15 +250,25 @@ class Board:
                 page.given.append(Given(shown, who, verdict, note, form_of(self.name, who), self.suggests, at))
 
     def _records(self) -> Iterator[list[tuple[str, list[dict[str, Any]]]]]:
-        """(code, responses) of each record, a page at a time."""
-        offset = 0
-        while True:
-            params = {"limit": _PULLED_AT_ONCE, "offset": offset, "include": "responses"}
-            items = self.connection.ask("GET", f"datasets/{self.id}/records", params=params)["items"]
-            yield [(item["external_id"] or "", item.get("responses") or []) for item in items]
-            if len(items) < _PULLED_AT_ONCE:
+        """(code, responses) of each record, a page at a time.
+
+        Records of the same moment may change places between two pages, on a server that keeps no order among them:
+        what was passed over is read in another round.
+        """
+        seen: set[str] = set()
+        for _ in range(_ROUNDS):
+            offset = 0
+            while True:
+                params = {"limit": _PULLED_AT_ONCE, "offset": offset, "include": "responses"}
+                page = self.connection.ask("GET", f"datasets/{self.id}/records", params=params)
+                new = [item for item in page["items"] if item["id"] not in seen]
+                yield [(item["external_id"] or "", item.get("responses") or []) for item in new]
+                seen.update(item["id"] for item in new)
+                offset += len(page["items"])
+                if len(page["items"]) < _PULLED_AT_ONCE:
+                    break
+            if len(seen) >= (page.get("total") or 0):
                 return
-            offset += len(items)
 
 
 @dataclass
