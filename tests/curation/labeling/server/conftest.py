@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # memory_log
+
 
 @pytest.fixture(scope="session")
 def server(labeling_server: Any) -> Any:
