@@ -56,7 +56,7 @@ class Tables:
     """What characters beyond ASCII are, by code point and by their first two bytes."""
 
     points: Any
-    """Code point -> kind; the last entry stands for all beyond."""
+    """Code point -> kind, `CAPITAL` among those of three bytes alone; the last entry stands for all beyond."""
     small: Any
     """Code point below 0x10000 -> its lower case, where that takes as many bytes."""
     kinds: Any
@@ -79,6 +79,8 @@ def tables() -> Tables:
         to = chr(point).lower()
         if len(to) == 1 and (ord(to) >= 0x800) == (point >= 0x800) and ord(to) >= 0x80:
             small[point] = ord(to)
+    cased = np.flatnonzero((small != np.arange(0x10000)) & (points[:0x10000] == WORD) & (np.arange(0x10000) >= 0x800))
+    points[cased] = CAPITAL
     kinds, lower = np.zeros((0x100, 0x100), dtype=np.uint8), np.zeros((0x100, 0x100), dtype=np.uint16)
     for lead in range(0xC2, 0xF0):
         for second in range(0x80, 0xC0):

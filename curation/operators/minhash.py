@@ -101,14 +101,16 @@ def _borrow(values: Any, filled: Any, sets: Ints) -> None:
     import numpy as np
 
     row, bins = np.nonzero(~filled[sets])
-    row = sets[row]
-    for place in range(1, BINS):
-        if not len(row):
+    first = sets[row] * BINS
+    flat, has = values.reshape(-1), filled.reshape(-1)
+    for lenders in _orders().T[1:]:
+        if not len(bins):
             return
-        lender = _orders()[bins, place]
-        found = filled[row, lender]
-        values[row[found], bins[found]] = values[row[found], lender[found]]
-        row, bins = row[~found], bins[~found]
+        lender = first + lenders.take(bins)
+        found = has.take(lender)
+        some, others = np.flatnonzero(found), np.flatnonzero(~found)
+        flat[first.take(some) + bins.take(some)] = flat.take(lender.take(some))
+        first, bins = first.take(others), bins.take(others)
 
 
 @cache

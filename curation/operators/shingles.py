@@ -178,15 +178,19 @@ def _by_point(folded: bytearray, codes: Any, leads: Ints) -> Any:
     import numpy as np
 
     known = tables()
-    four = np.ndarray((len(codes),), ">u4", folded, 0, (1,))[leads].astype(np.int64)
-    points = ((four >> 12) & 0xF000) | ((four >> 10) & 0x0FC0) | ((four >> 8) & 0x3F)
-    long = ((four >> 6) & 0x1C0000) | ((four >> 4) & 0x3F000) | ((four >> 2) & 0x0FC0) | (four & 0x3F)
-    points = np.where(four >= 0xF0000000, long, points)
-    points = np.minimum(points, len(known.points) - 1)
-    capital = np.flatnonzero((points < 0x10000) & (known.small[np.minimum(points, 0xFFFF)] != points))
-    small, at = known.small[points[capital]].astype(np.int64), leads[capital]
-    codes[at], codes[at + 1], codes[at + 2] = 0xE0 | small >> 12, 0x80 | (small >> 6) & 0x3F, 0x80 | small & 0x3F
-    return known.points[points]
+    four = np.ndarray((len(codes),), "<u4", folded, 0, (1,))[leads]
+    # The bits of a character of three bytes; of one of four, all but the last six.
+    points = ((four & 0x0F) << 12 | (four >> 2) & 0x0FC0 | (four >> 16) & 0x3F).astype(np.int64)
+    long = np.flatnonzero((four & 0xF0) == 0xF0)
+    if len(long):
+        more = (points[long] & 0x7FFF) << 6 | ((four[long] >> 24) & 0x3F).astype(np.int64)
+        points[long] = np.minimum(more, len(known.points) - 1)
+    kinds = known.points.take(points)
+    capital = np.flatnonzero((kinds == CAPITAL) | ((kinds == COMPOSES) & (points < len(known.small))))
+    if len(capital):
+        small, at = known.small[points[capital]].astype(np.int64), leads[capital]
+        codes[at], codes[at + 1], codes[at + 2] = 0xE0 | small >> 12, 0x80 | (small >> 6) & 0x3F, 0x80 | small & 0x3F
+    return kinds
 
 
 def _token_numbers(folded: bytearray, starts: Ints, lengths: Ints) -> U64:
@@ -197,17 +201,22 @@ def _token_numbers(folded: bytearray, starts: Ints, lengths: Ints) -> U64:
     eights = np.ndarray((size,), "<u8", folded, 0, (1,))
     masks = np.array([(1 << 8 * i) - 1 for i in range(9)], dtype=np.uint64)
     first, second, _ = (np.uint64(m) for m in _MIX)
-    numbers: U64 = eights[starts] & masks[np.minimum(lengths, 8)]
-    numbers ^= lengths.astype(np.uint64) << np.uint64(56)  # a token of eight bytes or more is mixed again below
+    numbers: U64 = eights[starts]
+    numbers &= masks.take(np.minimum(lengths, 8))
+    numbers ^= lengths.view(np.uint64) << np.uint64(56)  # a token of eight bytes or more is mixed again below
     numbers *= first
     numbers ^= numbers >> np.uint64(32)
     at, long = 8, np.flatnonzero(lengths > 8)
     while len(long):
-        more = eights[np.minimum(starts[long] + at, size - 1)] & masks[np.minimum(lengths[long] - at, 8)]
-        mixed = (numbers[long] ^ more) * second
-        numbers[long] = mixed ^ (mixed >> np.uint64(29))
+        left = lengths.take(long) - at
+        mixed = eights[starts.take(long) + at]  # eight bytes more than the text has stand behind it
+        mixed &= masks.take(np.minimum(left, 8))
+        mixed ^= numbers.take(long)
+        mixed *= second
+        mixed ^= mixed >> np.uint64(29)
+        numbers[long] = mixed
         at += 8
-        long = long[lengths[long] > at]
+        long = long.take(np.flatnonzero(left > 8))
     return numbers
 
 
