@@ -175,22 +175,23 @@ def _row(kind: type, r: dict[str, Any], score_names: list[str]) -> AnyRow:
     )
 
 
-def netstring(text: pl.Expr) -> pl.Expr:
-    """`curation.conversation.netstring` of a column; null counts as the empty string."""
-    text = text.fill_null("")
-    return pl.concat_str(text.str.len_bytes().cast(pl.String), pl.lit(":"), text, pl.lit(","))
+def netstring(*texts: pl.Expr) -> pl.Expr:
+    """`curation.conversation.netstring` of columns, one behind the other; null counts as the empty string.
+
+    All of them at once: put together one by one, long texts would be copied once more each time.
+    """
+    filled = [text.fill_null("") for text in texts]
+    parts = [(text.str.len_bytes().cast(pl.String), pl.lit(":"), text, pl.lit(",")) for text in filled]
+    return pl.concat_str([piece for four in parts for piece in four])
 
 
 def framed(column: str) -> pl.Expr:
     """`curation.conversation.framed` of a column of messages (or answers)."""
     e = pl.element().struct
     answers = column == "answers"
-    role = pl.lit(_framed_role) if answers else netstring(e.field("role"))
-    body = pl.concat_str(role, netstring(e.field("content")), netstring(e.field("extra")))
+    role = pl.lit("assistant") if answers else e.field("role")
+    body = netstring(role, e.field("content"), e.field("extra"))
     return pl.col(column).list.eval(body).list.join("").fill_null("")
-
-
-_framed_role = "9:assistant,"
 
 
 def _sha256(text: pl.Expr) -> pl.Expr:
@@ -206,8 +207,7 @@ def with_ids(frame: pl.DataFrame) -> pl.DataFrame:
         parts = [framed("prompt"), framed("answers")]
     else:
         parts = [framed("prompt"), framed("chosen"), framed("rejected")]
-    text = pl.concat_str([netstring(p) for p in parts])
-    return frame.with_columns(_sha256(text).str.slice(0, ID_LENGTH).alias("id"))
+    return frame.with_columns(_sha256(netstring(*parts)).str.slice(0, ID_LENGTH).alias("id"))
 
 
 IN_ID: dict[type, frozenset[str]] = {
@@ -241,21 +241,16 @@ def row_hashes(frame: pl.DataFrame, kind: type | None = None) -> pl.Series:
         extra = [pl.col("label").cast(pl.Int8).cast(pl.String)]
     elif kind is Candidates:
         e = pl.element().struct
-        answer = pl.concat_str(
-            netstring(e.field("policy")), netstring(e.field("finished").cast(pl.Int8).cast(pl.String))
-        )
+        answer = netstring(e.field("policy"), e.field("finished").cast(pl.Int8).cast(pl.String))
         extra = [pl.col("answers").list.eval(answer).list.join("")]
     else:
         extra = [pl.col("verdict"), pl.col("decided_by")]
         bits.append(_bits(frame["weight"]))
     bits += [_bits(frame[name]) for name in score_columns(frame)]
     # A score that a row does not have is no content, so that a row's hash does not depend on its neighbours.
-    named = [
-        pl.when(pl.lit(s) == "").then(pl.lit("")).otherwise(netstring(pl.lit(s.name)) + netstring(pl.lit(s)))
-        for s in bits
-    ]
+    named = [pl.when(pl.lit(s) == "").then(pl.lit("")).otherwise(netstring(pl.lit(s.name), pl.lit(s))) for s in bits]
     extra += [pl.col(c) for c in DROPPED if c in frame.columns]
-    text = pl.concat_str([*(netstring(p) for p in parts + nulls + extra), *named])
+    text = pl.concat_str([netstring(*parts, *nulls, *extra), *named])
     return frame.select(_sha256(text).alias("hash"))["hash"]
 
 

@@ -38,9 +38,7 @@ class ContradictoryPairs(Selector):
         texts = frame.select(squeezed_chat(c).alias(c) for c in ("prompt", "chosen", "rejected"))
         forth = pl.col("chosen") < pl.col("rejected")
         both = [pl.min_horizontal("chosen", "rejected"), pl.max_horizontal("chosen", "rejected")]
-        said = texts.select(
-            pl.concat_str(netstring(pl.col("prompt")), *map(netstring, both)).alias("said"), forth.alias("forth")
-        )
+        said = texts.select(netstring(pl.col("prompt"), *both).alias("said"), forth.alias("forth"))
         said_expr: Any = pl.col("said")
         decided = pl.when(frame["verdict"] != "tie")
         return said.select(

@@ -58,7 +58,7 @@ class ExactDedup(Selector):
         if self.ignore_case:
             texts = texts.with_columns(pl.col(columns).str.to_lowercase())
         said: Any = pl.col("said")
-        framed = texts.select(pl.concat_str([netstring(pl.col(c)) for c in texts.columns]).alias("said"))
+        framed = texts.select(netstring(*map(pl.col, texts.columns)).alias("said"))
         if self.of == "record" and "meta" in frame.columns:
             own = frame["meta"].str.json_path_match("$.id")
             framed = framed.select(pl.coalesce(pl.lit("record ") + pl.lit(own), "said").alias("said"))

@@ -115,5 +115,5 @@ def squeezed_chat(column: str) -> pl.Expr:
     names = ["content", "extra"] if column == "answers" else ["role", "content", "extra"]
     # In two steps: within one, what netstring() names twice would be computed twice.
     tidy = pl.struct(squeezed(message.field(n)).alias(n) if n == "content" else message.field(n) for n in names)
-    framed = pl.concat_str([netstring(message.field(n)) for n in names])
+    framed = netstring(*(message.field(n) for n in names))
     return pl.col(column).list.eval(tidy).list.eval(framed).list.join("").fill_null("")
