@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from curation.labeling import file
 from curation.labeling.log import Book, Log, Said
@@ -110,6 +110,27 @@ def stranded(asked: Asked, book: Book, terms: Terms, here: Iterable[str]) -> Str
             elif kept:
                 places.discard((item, who))
     return Stranded(len(elsewhere), len(gone))
+
+
+class _Unwritten:
+    """A log that keeps nothing: what would come to it stays in the book."""
+
+    def __init__(self, log: Log) -> None:
+        self.read = log.read
+
+    def append(self, answers: list[dict[str, Any]]) -> int:
+        return len(answers)
+
+
+def foreseen(asked: Asked, folder: Path, log: Log, terms: Terms, name: str) -> Stranded:
+    """What would not count if the step of this name ran now. Reads the log and the forms, asks no server, writes
+    nothing.
+    """
+    book = Book(_Unwritten(log))
+    reading = file.read(folder, book.known)
+    book.take(reading.given)
+    online = {code for _, code in book.last(f"argilla:{name}-")}
+    return stranded(asked, book, terms, online | reading.where.keys())
 
 
 def look(

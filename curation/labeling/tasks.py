@@ -12,6 +12,7 @@ from curation.errors import UserError
 from curation.labeling.answers import Distinct
 from curation.labeling.consensus.majority import majority
 from curation.labeling.consensus.ranked_pairs import ranked_pairs
+from curation.labeling.consensus.ranks import dense
 from curation.labeling.pair import Pair
 from curation.labeling.question import SKIP, Item, Question, Ranks, Verdict
 from curation.labeling.ranking import MOST, Ranking
@@ -79,6 +80,19 @@ class Compared(Asked):
                 hint = f"keep up to {MOST} of them (`num_generations`), or ask about every two with `ask: pairs`"
                 raise UserError(f"a prompt has {len(answers)} different answers, too many for a ranking", hint=hint)
         return asked
+
+    def suggest(self, scores: Sequence[Sequence[float]]) -> None:
+        """Lets people see what a model's scores say of each item.
+
+        Args:
+            scores: Of each different answer of each row.
+        """
+        for key, number in self.row_of.items():
+            item = self.items[key]
+            of = {a.message(): x for a, x in zip(self.rows[number].answers, scores[number], strict=True)}
+            ranks = dense([-of[answer] for answer in item.answers])
+            pair = isinstance(item.question, Pair)
+            self.suggested[key] = next(word for word, r in _CHOICES.items() if r == ranks) if pair else ranks
 
     def rankings(self, said: Mapping[str, Mapping[str, Verdict]]) -> dict[str, dict[str, Ranks]]:
         """Item -> person -> ranks of its answers; a choice is a ranking of two. Skips are none."""

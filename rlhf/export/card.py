@@ -140,10 +140,10 @@ def _preferences(manifests: Manifests) -> dict[str, Mapping[str, Any]]:
 
 def _decided(own: Manifests) -> str:
     found = _preferences(own)
+    lines = _looked_through(own)
     head = "## Who decided what is better\n\n"
     if not found:
-        return head + "Nobody: no preferences went into this model.\n"
-    lines = []
+        return head + "\n".join(["Nobody: no preferences went into this model.", *lines]) + "\n"
     for name, manifest in found.items():
         where = ", as the data set has them" if manifest["step"] == "ingest" else ""
         rows = manifest["output"].get("rows")
@@ -154,6 +154,19 @@ def _decided(own: Manifests) -> str:
     elif "people" not in deciders:
         lines.append("\n**No person labeled the data that taught this model what is better.**")
     return head + "\n".join(lines) + "\n"
+
+
+def _looked_through(own: Manifests) -> list[str]:
+    """The steps in which chats were rated or reviewed, a line each."""
+    words = {"rate": "chats, rated by", "review": "chats that were let through by"}
+    lines = []
+    for name, manifest in own.items():
+        if manifest["step"] in words and manifest.get("decided_by"):
+            by = manifest["decided_by"]
+            nobody = "" if by == "people" else " No person did."
+            rows = manifest["output"].get("rows")
+            lines.append(f"- `{name}`: {rows} {words[manifest['step']]} {who(by)}.{nobody}")
+    return lines
 
 
 def _measured(manifests: Manifests, own: Manifests) -> str:

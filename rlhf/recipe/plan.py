@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from curation.artifact import Surroundings, bind, identity
 from curation.errors import UserError
+from rlhf.recipe.caches import Labels
 from rlhf.recipe.identity import as_json, code_mark, step_key
 from rlhf.recipe.manifest import Manifest
 from rlhf.recipe.step import Step
@@ -74,8 +75,19 @@ def plan(loaded: LoadedRecipe, store: Store) -> list[Planned]:
             made[name] = manifest
             planned.append(Planned(name, step, "cached", "", key, manifest, _moved(step, manifest)))
         else:
-            planned.append(Planned(name, step, "runs", _why(bound, store, before.get(name)), key))
+            why = _why(bound, store, before.get(name))
+            planned.append(Planned(name, step, "runs", why, key, warning=_stranded(bound, name, loaded, store)))
     return planned
+
+
+def _stranded(bound: Step, name: str, loaded: LoadedRecipe, store: Store) -> str | None:
+    """A warning when people's answers would not count any more."""
+    folder = loaded.profile.labeling.folder
+    forms = (Path(folder) if folder else store.root / "labeling") / name
+    try:
+        return "; ".join(bound.stranded(name, Labels(store.root / "labels"), forms)) or None
+    except UserError as error:  # it would stop the run too, before anybody is asked
+        return f"{error.what}; {error.hint}"
 
 
 def previous_keys(store: Store, recipe: str) -> dict[str, str]:

@@ -151,6 +151,16 @@ class Step(Settings):
         """Names of the scores that the rows which it makes have; None where that is not known before it runs."""
         return None
 
+    def stranded(self, name: str, labels: LabelLog, forms: Path) -> list[str]:
+        """What people said that would not count any more if this step, bound, ran now; `rlhf plan` says it.
+
+        Args:
+            name: Of the step in the recipe.
+            labels: What people said so far. Nothing is written to it.
+            forms: Folder of the forms that the step handed out.
+        """
+        return []
+
     def advice(self) -> list[str]:
         """Warnings that the settings alone justify; `rlhf check` prints them."""
         return []

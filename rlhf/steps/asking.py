@@ -15,11 +15,11 @@ from curation.artifact import InputFile
 from curation.errors import did_you_mean
 from curation.operator import Plugin, Scorer
 from curation.settings import Settings
-from rlhf.recipe.step import Room, Waiting
+from rlhf.recipe.step import LabelLog, Room, Waiting
 
 if TYPE_CHECKING:
     from curation.conversation import Row
-    from curation.labeling.rounds import Round
+    from curation.labeling.rounds import Round, Terms
     from curation.labeling.tasks import Asked
 
 PEOPLE = "people"
@@ -63,13 +63,30 @@ class AsksPeople(Settings):
     max_answers: int | None = Field(None, ge=1)
     """Answers of people in all after which it goes on, whatever was left out. None: no such bound."""
 
+    def asks(self) -> Asked | None:
+        """What people are asked, read from the bound data; None where nobody is."""
+        raise NotImplementedError
+
+    def terms(self) -> Terms:
+        """When there are answers enough."""
+        from curation.labeling.rounds import Terms
+
+        return Terms(self.guidelines.digest if self.guidelines else "", self.min_submitted, self.max_answers)
+
+    def stranded(self, name: str, labels: LabelLog, forms: Path) -> list[str]:
+        """What people said that would not count any more if this step ran now."""
+        from curation.labeling.rounds import foreseen
+
+        asked = self.asks()
+        return foreseen(asked, forms, labels, self.terms(), name).warnings() if asked else []
+
     def put_to_people(self, asked: Asked, room: Room) -> Round | Waiting:
         """One look at what people said: where the asking stands when it is complete, else what is waited for."""
-        from curation.labeling.rounds import Terms, look
+        from curation.labeling.rounds import look
 
         if room.labels is None or room.labeling is None:
             raise RuntimeError("people can only be asked where there is a log for their answers")
-        terms = Terms(self.guidelines.digest if self.guidelines else "", self.min_submitted, self.max_answers)
+        terms = self.terms()
         how = room.profile.labeling
         if how.backend == "argilla":
             from curation.labeling import online

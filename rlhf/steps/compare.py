@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from curation.artifact import Candidates, Kind, Preferences, Ref
 from curation.errors import UserError
-from curation.operator import PairScorer, Scorer
+from curation.operator import PairScorer, Plugin, Scorer
 from curation.registry import OPERATORS
 from rlhf.recipe.step import Done, Room, Step, Waiting
 from rlhf.steps.asking import FOR_PEOPLE, PEOPLE, AsksPeople, Decider, heard, reasons, set_aside
@@ -19,7 +19,9 @@ from rlhf.steps.people import figures, names_of
 if TYPE_CHECKING:
     from curation import conversation
     from curation.labeling.answers import Distinct
+    from curation.labeling.question import Ranks
     from curation.labeling.ranked import Pairs
+    from curation.labeling.tasks import Compared
 
 
 class Compare(AsksPeople, Step):
@@ -40,6 +42,9 @@ class Compare(AsksPeople, Step):
     """How people are asked about more than two different answers to a prompt. `ranking` (None means it too): all of
     them at once, three to five, ties allowed; it gives every pair. `pairs`: about every two by themselves, however many
     they are."""
+    suggestions: Annotated[Scorer, Plugin(OPERATORS, Scorer)] | None = None
+    """A scorer whose choice people see, and can take over with one key. That draws their own towards it, so every such
+    answer is marked in the log. For Argilla; forms stay blind. None: people are asked blind."""
     pairs: Literal["best_worst", "all"] | None = None
     """`best_worst`: one pair a prompt. `all`: every answer against every other. None: `best_worst` for a scorer; people
     always give every pair."""
@@ -68,6 +73,8 @@ class Compare(AsksPeople, Step):
                 raise ValueError(
                     f"`{min(scorers)}` is for scorers; people give every pair, and say themselves what ties"
                 )
+            if isinstance(self.suggestions, PairScorer):
+                raise ValueError(f"`{self.suggestions.op}` gives no numbers; suggest by a scorer that does")
             return self
         if people:
             raise ValueError(f"`{min(people)}` is for people, and here `{by.op}` decides")
@@ -91,26 +98,37 @@ class Compare(AsksPeople, Step):
             column += "_wins"
         return given | {f"{column}_chosen", f"{column}_rejected"}
 
-    def run(self, room: Room) -> Done | Waiting:
+    def _rows(self) -> list[conversation.Candidates]:
         from curation import table
 
-        rows: list[conversation.Candidates] = table.rows(self.data.folder, self.data.part)
-        if isinstance(self.decided_by, Scorer):
-            return _scored(self.decided_by, self.pairs or "best_worst", self.min_gap, rows, room)
-        return self._asked(rows, room)
+        return table.rows(self.data.folder, self.data.part)
 
-    def _asked(self, rows: Sequence[conversation.Candidates], room: Room) -> Done | Waiting:
+    def _asked(self) -> tuple[Compared, Mapping[str, Ranks]]:
+        """What people are asked, and the gold questions among it with their known rankings."""
         from curation import table
-        from curation.labeling.consensus import agreed, used
-        from curation.labeling.gold import mix_in, right
-        from curation.labeling.panel import Panel
+        from curation.labeling.gold import mix_in
         from curation.labeling.tasks import Compared
 
-        asked = Compared.about(rows, self.ask)
+        asked = Compared.about(self._rows(), self.ask)
         if self.consensus == "dawid_skene" and any(len(item.answers) > 2 for item in asked.items.values()):
             hint = "`ask: pairs` asks about two at a time; or take `ranked_pairs` or `bradley_terry`"
             raise UserError("`consensus: dawid_skene` is for two answers, and people are to rank more", hint=hint)
         known = mix_in(asked, table.rows(self.gold.folder, self.gold.part), self.gold_items) if self.gold else {}
+        return asked, known
+
+    def asks(self) -> Compared | None:
+        return None if isinstance(self.decided_by, Scorer) else self._asked()[0]
+
+    def run(self, room: Room) -> Done | Waiting:
+        if isinstance(self.decided_by, Scorer):
+            return _scored(self.decided_by, self.pairs or "best_worst", self.min_gap, self._rows(), room)
+        from curation.labeling.consensus import agreed, used
+        from curation.labeling.gold import right
+        from curation.labeling.panel import Panel
+
+        asked, known = self._asked()
+        if self.suggestions is not None:
+            asked.suggest(_suggested(self.suggestions, asked.rows, room))
         now = self.put_to_people(asked, room)
         if isinstance(now, Waiting):
             return now
@@ -123,7 +141,7 @@ class Compare(AsksPeople, Step):
         metrics |= {"consensus": self.consensus or used(rankings), **figures(panel, now, names, room)}
         if known:
             metrics["gold"] = len(known)
-        return _published(len(rows), made, lost, metrics, PEOPLE, room)
+        return _published(len(asked.rows), made, lost, metrics, PEOPLE, room)
 
 
 def _scored(scorer: Scorer, pairs: Pairs, min_gap: float, rows: Sequence[conversation.Candidates], room: Room) -> Done:
@@ -147,17 +165,30 @@ def _scored(scorer: Scorer, pairs: Pairs, min_gap: float, rows: Sequence[convers
     return done
 
 
+def _suggested(scorer: Scorer, rows: Sequence[Distinct], room: Room) -> list[list[float]]:
+    from rlhf.steps.endpoints import reachable
+    from rlhf.steps.local_models import on_its_device
+
+    with on_its_device([scorer], room), reachable(room):
+        return _numbers(scorer, rows, room)
+
+
+def _numbers(scorer: Scorer, rows: Sequence[Distinct], room: Room) -> list[list[float]]:
+    """A number for each different answer of each row."""
+    from rlhf.evaluation.judging import scores
+
+    chats = [chat for d in rows for chat in d.candidates().conversations()]
+    found = iter(scores(scorer, chats, work=room.work / "scores", cache=room.scores, progress=room.progress))
+    return [[next(found) for _ in d.answers] for d in rows]
+
+
 def _by_score(
     scorer: Scorer, able: Sequence[Distinct], pairs: Pairs, min_gap: float, room: Room
 ) -> list[conversation.Preference]:
     from curation.labeling.ranked import by_score
-    from rlhf.evaluation.judging import scores
 
-    chats = [chat for d in able for chat in d.candidates().conversations()]
-    found = iter(scores(scorer, chats, work=room.work / "scores", cache=room.scores, progress=room.progress))
     made = []
-    for d in able:
-        own = [next(found) for _ in d.answers]
+    for d, own in zip(able, _numbers(scorer, able, room), strict=True):
         made += by_score(d, own, scorer.column, scorer.op, pairs, min_gap)
     return made
 

@@ -18,6 +18,7 @@ from rlhf.steps.people import names_of, of_questions
 
 if TYPE_CHECKING:
     from curation import conversation
+    from curation.labeling.chats import Rated
 
 
 class Rate(AsksPeople, Step):
@@ -76,21 +77,29 @@ class Rate(AsksPeople, Step):
         given = steps[self.data.step].scores(steps) if self.data.step in steps else None
         return None if given is None else given | set(self._columns())
 
-    def run(self, room: Room) -> Done | Waiting:
+    def _rows(self) -> list[conversation.Conversation]:
         from curation import table
 
-        rows: list[conversation.Conversation] = table.rows(self.data.folder, self.data.part)
+        return table.rows(self.data.folder, self.data.part)
+
+    def asks(self) -> Rated | None:
         if isinstance(self.decided_by, Scorer):
-            return self._scored(self.decided_by, rows, room)
+            return None
         from curation.labeling.chats import Rated
 
-        asked = Rated.about(rows, self._aspects(), suggestions=self.suggestions)
+        return Rated.about(self._rows(), self._aspects(), suggestions=self.suggestions)
+
+    def run(self, room: Room) -> Done | Waiting:
+        asked = self.asks()
+        if asked is None:
+            assert isinstance(self.decided_by, Scorer)
+            return self._scored(self.decided_by, self._rows(), room)
         now = self.put_to_people(asked, room)
         if isinstance(now, Waiting):
             return now
         made, lost = asked.scored(now.said)
         about = of_questions(now, dict, names_of(now, room), room, grades=True)
-        return self._published(rows, made, lost, {**heard(now), **about}, PEOPLE, room)
+        return self._published(asked.rows, made, lost, {**heard(now), **about}, PEOPLE, room)
 
     def _scored(self, scorer: Scorer, rows: Sequence[conversation.Conversation], room: Room) -> Done:
         from curation.labeling.chats import BY

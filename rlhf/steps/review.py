@@ -16,6 +16,7 @@ from rlhf.steps.people import names_of, of_questions
 
 if TYPE_CHECKING:
     from curation import conversation
+    from curation.labeling.chats import Reviewed
 
 
 class Review(AsksPeople, Step):
@@ -48,15 +49,20 @@ class Review(AsksPeople, Step):
     def scores(self, steps: Mapping[str, Step]) -> set[str] | None:
         return steps[self.data.step].scores(steps) if self.data.step in steps else None
 
+    def asks(self) -> Reviewed:
+        from curation import table
+        from curation.labeling.chats import Reviewed
+        from curation.labeling.review import REASONS
+
+        rows: list[conversation.Conversation] = table.rows(self.data.folder, self.data.part)
+        return Reviewed.about(rows, self.reasons or REASONS)
+
     def run(self, room: Room) -> Done | Waiting:
         from curation import table
         from curation.conversation import Conversation
-        from curation.labeling.chats import Reviewed
-        from curation.labeling.review import REASONS
         from curation.ledger import Entry, Ledger
 
-        rows: list[conversation.Conversation] = table.rows(self.data.folder, self.data.part)
-        asked = Reviewed.about(rows, self.reasons or REASONS)
+        asked = self.asks()
         now = self.put_to_people(asked, room)
         if isinstance(now, Waiting):
             return now
@@ -69,11 +75,11 @@ class Review(AsksPeople, Step):
         edited = len(out.edited)
         about = of_questions(now, lambda v: {"action": v["action"]}, names_of(now, room), room, grades=False)
         entry = Entry(
-            operator="review", made=len(rows), children=edited, kept=len(kept), dropped=dropped, replaced=edited
+            operator="review", made=len(asked.rows), children=edited, kept=len(kept), dropped=dropped, replaced=edited
         )
         return Done(
             ledger=Ledger(entries=[entry]),
-            metrics={"rows": len(rows), "accepted": len(out.accepted), "edited": edited, **heard(now), **about},
+            metrics={"rows": len(asked.rows), "accepted": len(out.accepted), "edited": edited, **heard(now), **about},
             side=set_aside(out.lost, Conversation, "review", room),
             decided_by=PEOPLE,
         )

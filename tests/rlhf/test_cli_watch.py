@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+Run = Callable[..., tuple[int, str, str]]
 RLHF = [sys.executable, "-c", "import sys; from rlhf.cli import main; sys.exit(main())"]
 RECIPE = """\
 recipe: watched
@@ -25,11 +26,14 @@ steps:
 """
 
 
-def watching(folder: Path) -> subprocess.Popen[str]:
+def laid_out(folder: Path) -> None:
     turns = [[{"role": "user", "content": f"q{n}"}, {"role": "assistant", "content": f"a{n}"}] for n in range(3)]
     lines = [json.dumps({"messages": messages}) + "\n" for messages in turns]
     (folder / "chats.jsonl").write_text("".join(lines), encoding="utf-8")
     (folder / "watched.yaml").write_text(RECIPE, encoding="utf-8")
+
+
+def watching(folder: Path) -> subprocess.Popen[str]:
     words = ["run", str(folder / "watched.yaml"), "--watch", "--no-page", "--store", str(folder / "store")]
     command = [*RLHF, *words, "--set", "profile.labeling.poll_s=0.2"]
     with (folder / "said.txt").open("a") as out:
@@ -65,6 +69,7 @@ def test_it_stays_goes_on_by_itself_and_leaves_cleanly(tmp_path: Path) -> None:
     def said(text: str) -> bool:
         return text in (tmp_path / "said.txt").read_text()
 
+    laid_out(tmp_path)
     process = watching(tmp_path)
     try:
         until(form.exists, tmp_path, process)
@@ -84,3 +89,22 @@ def test_it_stays_goes_on_by_itself_and_leaves_cleanly(tmp_path: Path) -> None:
         process.wait()
     assert said("after: done")
     assert (tmp_path / "said.txt").read_text().count("0 of 3 answered") == 1, "only news is said"
+
+
+def test_a_plan_says_what_would_be_stranded_before_it_is(rlhf: Run, tmp_path: Path) -> None:
+    laid_out(tmp_path)
+    recipe = ("watched.yaml", "--store", "store")
+    assert rlhf("run", *recipe, "--no-page")[0] == 3
+    fill(tmp_path / "store" / "labeling" / "looked" / "annotator1.csv", 2)
+    (tmp_path / "rules.md").write_text("Be fair.")
+    assert "warning" not in rlhf("plan", *recipe)[2]
+    _, _, said = rlhf("plan", *recipe, "--set", "looked.guidelines=rules.md")
+    assert "looked: 2 answers were given under other guidelines, and do not count; they are kept" in " ".join(
+        said.split()
+    )
+    lines = (tmp_path / "chats.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "chats.jsonl").write_text("".join(line.replace('"content": "a', '"content": "b') for line in lines))
+    code, out, _ = rlhf("run", *recipe, "--no-page")
+    assert code == 3
+    assert "warning: 2 answers were given about rows that are no longer asked about" in " ".join(out.split())
+    assert out.index("no longer asked about") < out.index("0 of 3 answered")

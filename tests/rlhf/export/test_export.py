@@ -211,6 +211,22 @@ def test_the_card_says_who_decided_and_when_it_was_no_person() -> None:
     assert "`judge_pairs`: decided by people" in written().partition("## What was measured")[2]
 
 
+@pytest.mark.parametrize(
+    ("step", "decided_by", "said"),
+    [
+        ("rate", "words", "- `looked`: 63 chats, rated by the rule `words`. No person did."),
+        ("rate", "people", "- `looked`: 63 chats, rated by people.\n"),
+        ("review", "people", "- `looked`: 63 chats that were let through by people.\n"),
+    ],
+)
+def test_the_card_says_who_rated_or_let_through_the_chats(step: str, decided_by: str, said: str) -> None:
+    looked = manifest(step, "conversations", "l", "c", decided_by=decided_by)
+    looked["output"]["rows"] = 63
+    own = {**{n: m for n, m in manifests().items() if n in ("base", "chats", "sft")}, "looked": looked}
+    text = card(own, "org/model", ["adapter"], True)
+    assert said in text and "no preferences went into this model" in text
+
+
 def test_a_model_without_preferences_says_so() -> None:
     text = card(manifests(), "org/model", ["adapter"], True, behind=("base", "chats", "sft"))
     assert "no preferences went into this model" in text

@@ -296,3 +296,73 @@ def test_who_decides_is_part_of_the_key(tmp_path: Path) -> None:
     steps = [Compare(data=ref), Compare(data=ref, decided_by="brevity"), Compare(data=ref, decided_by="words")]
     assert len({step_key(s) for s in steps}) == 3
     assert identity(steps[0])["decided_by"] == "people"
+
+
+FOUR = answers("rank", "a", "bb bb", "c c c", "d d d d d d d")
+
+
+def write_ranking(form: Path, right: list[str]) -> None:
+    """A person who ranks the answers by how they begin, the best first."""
+    with form.open(encoding="utf-8-sig", newline="") as f:
+        rows = list(csv.DictReader(f))
+    for row in rows:
+        where = {row[f"answer_{x}"][:1]: x for x in "abcd"}
+        row["verdict"] = ">".join("=".join(where[name] for name in group) for group in right)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    form.write_text(text.getvalue(), encoding="utf-8")
+
+
+def test_people_rank_four_answers_and_every_pair_comes_out(tmp_path: Path) -> None:
+    ref = data(tmp_path, [FOUR])
+    step = people(ref, min_submitted=2)
+    waiting = step.run(room(tmp_path))
+    assert isinstance(waiting, Waiting) and waiting.message == "0 of 2 answered"
+    for number in (1, 2):
+        write_ranking(tmp_path / "labeling" / "human" / f"annotator{number}.csv", ["d", "bc", "a"])
+    here = room(tmp_path)
+    done = step.run(here)
+    assert isinstance(done, Done) and done.ledger is not None and done.ledger.problems() == []
+    found = {(p.chosen[0].content[0] + p.rejected[0].content[0], p.verdict) for p in pairs(here)}
+    sure = {("db", "chosen"), ("dc", "chosen"), ("da", "chosen"), ("ba", "chosen"), ("ca", "chosen")}
+    assert sure < found and len(found) == 6 and (found - sure) <= {("bc", "tie"), ("cb", "tie")}
+    assert done.metrics["pairs"] == 6 and done.metrics["ties"] == 1
+
+
+def test_pairs_and_rankings_are_different_questions(tmp_path: Path) -> None:
+    ref = data(tmp_path, [FOUR])
+    people(ref).run(room(tmp_path))
+    write_ranking(tmp_path / "labeling" / "human" / "annotator1.csv", ["d", "c", "b", "a"])
+    assert isinstance(people(ref).run(room(tmp_path)), Done)
+    here = room(tmp_path)
+    waiting = people(ref, ask="pairs").run(here)
+    assert isinstance(waiting, Waiting) and waiting.message == "0 of 6 answered"
+
+
+def test_a_step_after_a_plan_knows_what_a_changed_row_strands(tmp_path: Path) -> None:
+    ref = data(tmp_path / "one", ROWS)
+    people(ref).run(room(tmp_path))
+    fill(tmp_path / "labeling" / "human" / "annotator1.csv", "good")
+    people(ref).run(room(tmp_path))
+    changed = data(tmp_path / "two", [ROWS[0], answers("two", "other", "words")])
+    forms, labels = tmp_path / "labeling" / "human", Labels(tmp_path / "labels")
+    assert people(ref).stranded("human", labels, forms) == []
+    (said,) = people(changed).stranded("human", labels, forms)
+    assert said.startswith("1 answer was given about rows that are no longer asked about")
+    assert people(ref, decided_by="brevity").stranded("human", labels, forms) == []
+
+
+def test_what_a_model_says_is_suggested_only_where_it_is_asked_for(tmp_path: Path) -> None:
+    asked = people(data(tmp_path, [FOUR, ROWS[0]])).asks()
+    assert asked is not None and asked.suggested == {}
+    asked.suggest([[1.0, 2.0, 3.0, 3.0], [0.5, 0.25]])
+    told = {len(item.answers): asked.suggested[key] for key, item in asked.items.items()}
+    four = next(item for item in asked.items.values() if len(item.answers) == 4)
+    ranks = dict(zip((m.content[0] for m in four.answers), told[4], strict=True))
+    assert ranks == {"a": 3, "b": 2, "c": 1, "d": 1}
+    two = next(item for item in asked.items.values() if len(item.answers) == 2)
+    assert two.answers[0 if told[2] == "first" else 1].content == "good answer to one"
+    with pytest.raises(ValidationError, match="`suggestions` is for people"):
+        Compare.model_validate({"data": "a", "decided_by": "brevity", "suggestions": "brevity"})

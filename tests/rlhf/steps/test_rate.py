@@ -57,8 +57,14 @@ def test_other_words_for_an_aspect_ask_anew_and_say_so_before(tmp_path: Path) ->
     one.run(room(tmp_path))
     form = tmp_path / "labeling" / "human" / "annotator1.csv"
     fill(form, lambda row: {"help": "4", "truth": "4"})
+    other = Rate(data=ref, aspects={**ASPECTS, "help": "other words"})
+    before = room(tmp_path)
+    assert before.labels is not None and before.labeling is not None
+    (foreseen,) = other.stranded("human", before.labels, before.labeling / "human")
+    assert before.labels.read("rating") == [], "a plan reads the forms and writes nothing"
     here = room(tmp_path)
-    waiting = Rate(data=ref, aspects={**ASPECTS, "help": "other words"}).run(here)
+    waiting = other.run(here)
+    assert here.warnings == [foreseen]
     assert isinstance(waiting, Waiting) and waiting.message == "0 of 2 answered"
     assert [w.partition(",")[0] for w in here.warnings] == ["2 answers were given under other guidelines"]
     assert isinstance(one.run(room(tmp_path)), Done)
