@@ -108,6 +108,14 @@ class Answers:
             db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, json.dumps(response)))
 
 
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 class Labels:
     """Human answers, one JSON object a line in `labels/<question>.jsonl`, only ever appended to.
 
@@ -131,6 +139,7 @@ class Labels:
         for question, group in by_question.items():
             path = self._path(question)
             path.parent.mkdir(parents=True, exist_ok=True)
+            new_file = not path.exists()
             with path.open("a+b") as f:
                 fcntl.flock(f, fcntl.LOCK_EX)
                 f.seek(0)
@@ -143,6 +152,8 @@ class Labels:
                 f.flush()
                 os.fsync(f.fileno())
                 added += len(new)
+            if new_file:
+                _sync(path.parent)  # or a power cut could take the name of the file
         return added
 
     def read(self, question: str) -> list[dict[str, Any]]:
