@@ -57,7 +57,10 @@ class Person:
         self.page.locator(SHOWN).first.wait_for()
 
     def presses(self, *keys: str) -> None:
+        """As fast as the page follows: it takes Enter once the answer is whole."""
         for key in keys:
+            if key == "Enter":
+                self.page.locator("button[type=submit]:enabled").wait_for()
             self.page.keyboard.press(key)
             self.strokes += 1
 
