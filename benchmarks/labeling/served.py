@@ -82,6 +82,7 @@ class Served:
             user = owner.made("POST", "users", person)
             owner.made("POST", f"workspaces/{workspace}/users", {"user_id": user["id"]})
             found.append(self.session(user["api_key"]))
+        owner.close()
         return found
 
     def again(self) -> None:

@@ -4,8 +4,10 @@ argilla.db     people, data sets, records, answers: Argilla's own database (SQLi
 search.db      full text; made again when it is gone
 owner.json     name, password and API key of the owner
 secret         signs logins, so that they outlive a restart
+prepared       digest of what the database was prepared for
 running.json   where the server listens, while it runs
 server.log     what it printed
+tmp            what it unpacks at a start; made anew at the next
 """
 
 from __future__ import annotations
@@ -62,6 +64,10 @@ class Home:
     @property
     def log(self) -> Path:
         return self.folder / "server.log"
+
+    @property
+    def scratch(self) -> Path:
+        return self.folder / "tmp"
 
     def secret(self) -> str:
         """The key that signs logins, made the first time."""
@@ -125,6 +131,7 @@ class Home:
             "HF_HUB_DISABLE_TELEMETRY": "1",
             "PYTHONPATH": str(Path(__file__).parent),
             "PYTHONUNBUFFERED": "1",
+            "TMPDIR": str(self.scratch),
         }
 
 

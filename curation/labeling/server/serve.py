@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +16,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from curation.errors import UserError
@@ -36,16 +39,16 @@ def admin(python: Path, home: Home, job: str, given: Mapping[str, Any]) -> dict[
     """
     home.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     command = [str(python), "-m", "inside.admin", job]
-    environment = {**os.environ, **home.environment()}
-    done = subprocess.run(
-        command,
-        input=json.dumps(dict(given)),
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        umask=_PRIVATE,
-    )
+    with TemporaryDirectory() as away:  # Argilla leaves a copy of its UI wherever it is imported
+        done = subprocess.run(
+            command,
+            input=json.dumps(dict(given)),
+            env={**os.environ, **home.environment(), "TMPDIR": away},
+            capture_output=True,
+            text=True,
+            check=False,
+            umask=_PRIVATE,
+        )
     lines = done.stdout.strip().splitlines()
     try:
         answer: dict[str, Any] = json.loads(lines[-1]) if lines else {}
@@ -62,6 +65,9 @@ def admin(python: Path, home: Home, job: str, given: Mapping[str, Any]) -> dict[
 def prepared(python: Path, home: Home, chosen_password: str | None) -> tuple[Owner, bool]:
     """Makes the database and its owner where they are not there, and brings an older database up to date.
 
+    What was prepared by this environment for this owner is noted, and not looked at again: that takes as long as the
+    start itself.
+
     Args:
         chosen_password: The owner's from now on; None: as it was, and random the first time.
 
@@ -76,7 +82,12 @@ def prepared(python: Path, home: Home, chosen_password: str | None) -> tuple[Own
     elif chosen_password and chosen_password != owner.password:
         owner = replace(owner, password=chosen_password)
         home.keep_owner(owner)
-    admin(python, home, "prepare", {**asdict(owner), "workspace": WORKSPACE})
+    given = {**asdict(owner), "workspace": WORKSPACE}
+    mark = hashlib.sha256(json.dumps([str(python), given]).encode()).hexdigest()
+    note = home.folder / "prepared"
+    if not (home.database.exists() and note.exists() and note.read_text(encoding="utf-8") == mark):
+        admin(python, home, "prepare", given)
+        home.write(note, mark)
     return owner, new
 
 
@@ -108,6 +119,8 @@ def start(python: Path, home: Home, host: str, port: int) -> subprocess.Popen[by
     """Starts the server's process, which writes to `server.log`."""
     command = [str(python), "-m", "uvicorn", "inside.app:app", "--host", host, "--port", str(port)]
     command += ["--log-level", "warning", "--no-access-log"]
+    shutil.rmtree(home.scratch, ignore_errors=True)
+    home.scratch.mkdir(parents=True, mode=0o700)
     with os.fdopen(os.open(home.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log:
         return subprocess.Popen(
             command,
