@@ -267,14 +267,11 @@ def annotators(
     found = []
     for who in people:
         theirs = {item: seen for item, seen in votes.items() if who in seen}
-        kappa = interval(theirs, _kappa_with_others(theirs, who, level), draws=draws, seed=seed)
+        kappa = interval(theirs, kappa_with_others(theirs, who, level), draws=draws, seed=seed)
         stray = kappa.high < floor
         for other in people if stray else ():
             both = {item: {w: seen[w] for w in (who, other)} for item, seen in theirs.items() if other in seen}
-            if (
-                other != who
-                and interval(both, _kappa_with_others(both, who, level), draws=draws, seed=seed).low > floor
-            ):
+            if other != who and interval(both, kappa_with_others(both, who, level), draws=draws, seed=seed).low > floor:
                 stray = False
                 break
         found.append(Standing(who, len(theirs), _share(_with_others(theirs, who)), kappa, stray))
@@ -286,7 +283,7 @@ def _with_others(votes: Votes, who: str) -> list[tuple[Any, Any]]:
     return [(seen[who], v) for seen in votes.values() if who in seen for other, v in seen.items() if other != who]
 
 
-def _kappa_with_others(votes: Votes, who: str, level: Level) -> Summed:
+def kappa_with_others(votes: Votes, who: str, level: Level) -> Summed:
     """Cohen's kappa of a person's votes with those of everybody else, each pair once."""
     values = sorted(_values(votes), key=repr if level == "nominal" else None)
     far = 1 - np.eye(len(values)) if level == "nominal" else np.subtract.outer(values, values) ** 2

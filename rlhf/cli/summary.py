@@ -124,6 +124,12 @@ def verdict_lines(manifest: Manifest) -> list[str]:
         for c in comparisons(manifest.metrics, baseline, judges)
         if c.by != ONE_PERSON
     ]
+    lines += [
+        f"{name} agrees with people on {interval(found['agreement'])} of {found['n']} pairs, kappa "
+        f"{interval(found['kappa'])}; people with one another {interval(found['people'])}, length alone "
+        f"{interval(found['length_agreement'])}"
+        for name, found in (manifest.metrics.get("calibration") or {}).items()
+    ]
     return lines + [f"{name} ranks pairs rightly: {accuracy(found)}" for name, found in rewards(manifest.metrics)]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from curation import table
-from curation.artifact import Policy, Ref, pointers
+from curation.artifact import Policy, Preferences, Ref, pointers
 from curation.conversation import Candidates, Conversation, Preference
 from curation.ledger import Ledger
 from curation.models import numerics_class, parents, release, set_threads, use_device
@@ -19,6 +19,7 @@ from curation.operators.perplexity import Perplexity
 from curation.operators.reward_model import RewardScore
 from rlhf.evaluation import ancestry
 from rlhf.evaluation.accuracy import accuracy
+from rlhf.evaluation.calibration import calibration
 from rlhf.evaluation.intervals import FEW
 from rlhf.evaluation.judges import PeopleJudge
 from rlhf.evaluation.judging import compare, kind_of, scores
@@ -66,6 +67,8 @@ def evaluate(step: Evaluate, room: Room, connections: Connections) -> dict[str, 
             studies[judge.column] = found_by_people = _asked_people(judge, policies, baseline, seen, room)
             judged = [(name, made.figures(step.seed), made.outcomes) for name, made in found_by_people.items()]
             metrics.setdefault("prompts", len({p for made in found_by_people.values() for p in made.prompts}))
+        elif not said.entry:  # it is held against people, and judges nothing
+            continue
         else:
             judged = _judged(judge, said, policies, next(iter(baseline)), step, room)
             for name, _, found in judged:
@@ -75,9 +78,12 @@ def evaluate(step: Evaluate, room: Room, connections: Connections) -> dict[str, 
             metrics[name].setdefault("win_rate", figure["win_rate"])
     if said.entry:
         _look_beside(step, room, said, players, metrics)
-    if step.judges:
-        metrics["judged_by"] = [judge.column for judge in step.judges]
+    if "prompts" in metrics and step.judges:
+        by = (judge for judge in step.judges if said.entry or isinstance(judge, PeopleJudge))
+        metrics["judged_by"] = [judge.column for judge in by]
         _warn(step, room, metrics["prompts"])
+    if step.calibrate:
+        metrics["calibration"] = _calibrated(step, step.calibrate, room)
     if step.rewards:
         metrics["rewards"] = _accuracies(step, room)
     close()
@@ -100,7 +106,8 @@ def _part(ref: Ref[Any]) -> list[Any]:
 
 
 def _training_sets(digests: Sequence[str], step: Evaluate, room: Room) -> list[Any]:
-    store = (step.policies or step.rewards)[0].folder.parent
+    ways = [*step.policies, *step.rewards, *([step.calibrate] if step.calibrate else [])]
+    store = ways[0].folder.parent
     found = sorted(ancestry.trained_on(digests, room.inputs), key=str)
     return [(store / digest, part) for digest, part in found]
 
@@ -226,6 +233,30 @@ def _accuracies(step: Evaluate, room: Room) -> dict[str, Any]:
         )
         figure = accuracy(own, numbers[::2], numbers[1::2], step.seed)
         found[step.names[ref.step]] = {**figure, "ties_left_out": len(pairs) - len(decided)}
+    return found
+
+
+def _calibrated(step: Evaluate, labels: Ref[Preferences], room: Room) -> dict[str, Any]:
+    """Judge -> how far it agrees with people.
+
+    Raises:
+        UserError: people decided none of the pairs, or a judge's model was trained on all of them.
+    """
+    pairs: list[Preference] = table.rows(labels.folder, labels.part)
+    people = [pair for pair in pairs if pair.decided_by == "people"]
+    if not people:
+        raise nothing_left(str(labels), Counter({"not_decided_by_people": len(pairs)} if pairs else {}))
+    if len(people) < len(pairs):
+        room.warn(f"{len(pairs) - len(people)} of {len(pairs)} pairs of {labels} were not decided by people")
+    found = {}
+    for judge in step.judges:
+        if isinstance(judge, PeopleJudge):
+            continue
+        models = [pointer.digest for _, pointer, _ in pointers(judge) if isinstance(pointer, Ref)]
+        seen = Seen.in_sets(_training_sets(models, step, room)) if models else Seen()
+        own = _unseen(str(labels), people, seen, room)
+        work = room.work / "calibration" / judge.column
+        found[judge.column] = {**calibration(judge, own, work, room, step.seed), "by": kind_of(judge)}
     return found
 
 

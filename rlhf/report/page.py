@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from rlhf.report import figures, words
+from rlhf.report.calibration import Calibrated
 from rlhf.report.graph import Node, draw
 from rlhf.report.labeling import People
 from rlhf.report.rows import RowsView
@@ -39,6 +40,13 @@ class Verdict:
         self.policies: list[str] = policies(metrics, self.baseline)
         self.figures: list[Figure] = policy_figures(metrics)
         self.require = settings.get("require")
+
+    @property
+    def says(self) -> bool:
+        """Whether there is anything about policies; judges held against people are shown elsewhere."""
+        return bool(self.comparisons or self.figures) or not (self.step.manifest.get("metrics") or {}).get(
+            "calibration"
+        )
 
     def changes(self, policy: str) -> list[str]:
         """`finished answers 3% → 58%`: what happened to the figures that a win rate may hide."""
@@ -80,11 +88,12 @@ class Page:
         self.graph = draw(
             [Node(s.name, s.note, s.state, s.sign) for s in self.steps], {s.name: s.needs for s in self.steps}
         )
-        self.verdicts = [Verdict(s) for s in self.steps if s.made.get("kind") == "evaluation"]
+        self.verdicts = [v for s in self.steps if s.made.get("kind") == "evaluation" for v in [Verdict(s)] if v.says]
         self.rows = [found for s in self.steps if (found := RowsView(s)).falls]
         self.accuracies: list[tuple[StepView, Accuracy]] = [
             (s, a) for s in self.steps for a in accuracies(s.manifest.get("metrics") or {})
         ]
+        self.calibrated = [c for s in self.steps for c in Calibrated.of(s)]
         self.training = [s for s in self.steps if s.is_training]
         self.decisions = [s for s in self.steps if s.decided_by]
         self.labeled = [People(s) for s in self.steps if (s.manifest.get("metrics") or {}).get("people")]
@@ -147,6 +156,7 @@ def render(record: Mapping[str, Any], manifests: Mapping[str, Mapping[str, Any]]
         lstrip_blocks=True,
     )
     around.filters.update(number=words.number, duration=words.duration, megabytes=words.megabytes, count=words.count)
+    around.filters.update(interval=words.interval)
     around.globals.update(bar=figures.bar, interval_track=figures.interval_track, is_link=_is_link)
     page = Page(record, manifests)
     return around.get_template("page.html").render(page=page, style=Markup(style), style_digest=digest)

@@ -92,7 +92,7 @@ def comparisons(metrics: Mapping[str, Any], baseline: str, judges: Mapping[str, 
     """
     found = []
     for policy, figures in metrics.items():
-        if not isinstance(figures, Mapping):
+        if not isinstance(figures, Mapping) or policy == "calibration":
             continue
         for judge, verdict in figures.items():
             if isinstance(verdict, Mapping) and is_interval(verdict.get("win_rate")):

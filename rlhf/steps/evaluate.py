@@ -7,6 +7,7 @@ The work is done in `rlhf.evaluation`; this file says what can be set, and puts 
               "win_rate": the first judge's, "finished", "words", "repetition", "empty", "perplexity", "loss"},
      baseline: the same without judges,
      "rewards": {reward model: {"accuracy", "length_accuracy", "over_length", "n"}},
+     "calibration": {judge: {"agreement", "kappa", "people", "length_agreement", "flip_rate", "n", ...}},
      "judged_by": [judge, ...], "prompts": number}
 """
 
@@ -27,7 +28,7 @@ from rlhf.recipe.step import Done, Room, Step
 FIGURES = ("win_rate", "finished", "words", "repetition", "empty", "perplexity", "loss")
 """What stands under a policy besides its judges."""
 _BOUNDS = ("mean", "low", "high")
-TOP = ("rewards", "judged_by", "prompts")
+TOP = ("rewards", "judged_by", "prompts", "calibration")
 """What stands beside the policies."""
 
 
@@ -53,6 +54,10 @@ class Evaluate(Sampling, Step):
     trained on are left out."""
     rewards: Annotated[list[Ref[RewardModel]], ONE_OR_MORE] = []
     """Reward models whose accuracy on `pairs` is measured."""
+    calibrate: Ref[Preferences] | None = None
+    """Pairs that people decided: how far each of `judges` agrees with them is measured, beside how far people agree
+    with one another and what length alone would get. Needs no policies. Pairs that a judge's model was trained on are
+    left out."""
     held_out: Ref[Conversations] | None = None
     """Chats that every policy's loss is measured on; a set with parts gives its part `test`."""
     require: str | None = None
@@ -108,9 +113,14 @@ class Evaluate(Sampling, Step):
 
     @model_validator(mode="after")
     def _belongs_together(self) -> Self:
+        scorers = [judge for judge in self.judges if isinstance(judge, Scorer)]
+        if self.calibrate is not None and not scorers:
+            raise ValueError("`calibrate` is for `judges`: name those whose agreement with people is measured")
+        if self.calibrate is not None and not (self.policies or self.baseline or self.prompts):
+            return self._agreement_alone()
         if self.judges and not (self.policies and self.baseline):
             raise ValueError("`judges` compare: they need `policies`, a `baseline` and `prompts`")
-        if not self.prompts and any(isinstance(judge, Scorer) for judge in self.judges):
+        if not self.prompts and scorers and self.calibrate is None:
             raise ValueError("`judges` compare answers to `prompts`, which are missing; only `people` have theirs")
         if bool(self.rewards) != (self.pairs is not None):
             raise ValueError("`rewards` and `pairs` belong together: reward models are tested on pairs")
@@ -118,6 +128,19 @@ class Evaluate(Sampling, Step):
             raise ValueError("`policies` is missing")
         if not (self.prompts or self.rewards or self.held_out or self.judges):
             raise ValueError("there is nothing to evaluate: give `prompts` with `judges`, or `held_out`, or `pairs`")
+        self._names_fit()
+        if self.require is not None:
+            self._can_be_tested(self.require)
+        return self
+
+    def _agreement_alone(self) -> Self:
+        """No policies: judges are held against people, and nothing is judged."""
+        if len(self.judges) > sum(isinstance(judge, Scorer) for judge in self.judges):
+            raise ValueError("`people` say which policy is better: `policies` and a `baseline` are missing")
+        if bool(self.rewards) != (self.pairs is not None):
+            raise ValueError("`rewards` and `pairs` belong together: reward models are tested on pairs")
+        if self.held_out:
+            raise ValueError("`policies` is missing")
         self._names_fit()
         if self.require is not None:
             self._can_be_tested(self.require)
@@ -150,6 +173,12 @@ class Evaluate(Sampling, Step):
                     more += tuple(f"agreement.{a}.{b}" for a in ("raw", "kappa", "alpha") for b in _BOUNDS)
                 found += [f"{player}.{judge.column}.win_rate.{part}" for part in _BOUNDS]
                 found += [f"{player}.{judge.column}.{part}" for part in ("wins", "ties", "losses", "n", *more)]
+        for judge in self.judges if self.calibrate else []:
+            if isinstance(judge, Scorer):
+                more = ("flip_rate", "unreadable") if isinstance(judge, PairScorer) else ()
+                spans = ("agreement", "agreement_without_ties", "kappa", "length_agreement", "over_length", "people")
+                found += [f"calibration.{judge.column}.{a}.{b}" for a in spans for b in _BOUNDS]
+                found += [f"calibration.{judge.column}.{a}" for a in ("n", "ties", *more)]
         for ref in self.rewards:
             accuracies = [f"{a}.{b}" for a in ("accuracy", "length_accuracy", "over_length") for b in _BOUNDS]
             found += [

@@ -89,3 +89,32 @@ def test_each_of_the_people_who_judge_has_a_line_of_their_own(tmp_path: Path) ->
     text = page(tmp_path, {"pairs": 3}, dpo={"people": people, "win_rate": INTERVAL})
     assert "by people, annotator1<small>one person</small>" in text
     assert "by people, annotator2" in text
+
+
+def test_a_judge_held_against_people_stands_beside_people_and_length(tmp_path: Path) -> None:
+    found = {
+        "agreement": INTERVAL,
+        "agreement_without_ties": {"mean": 0.66, "low": 0.6, "high": 0.71},
+        "kappa": {"mean": 0.33, "low": None, "high": None},
+        "people": {"mean": None, "low": None, "high": None},
+        "length_agreement": {"mean": 0.61, "low": 0.5, "high": 0.7},
+        "over_length": {"mean": 0.05, "low": -0.02, "high": 0.12},
+        "n": 40,
+        "ties": 4,
+        "flip_rate": 0.25,
+        "by": "a language model",
+    }
+    text = page(tmp_path, {"pairs": 3}, calibration={"llm_judge": found})
+    section = text.partition('<section id="calibration">')[2].partition("</section>")[0]
+    for words in (
+        "llm_judge",
+        "0.50 [0.25, 0.75]",
+        "0.66 [0.60, 0.71]",
+        "0.33",
+        "0.61 [0.50, 0.70]",
+        "40 pairs; 4 ties",
+    ):
+        assert words in section
+    assert "the order alone changed 25% of its verdicts" in section
+    assert "not clearly more than length: the difference is 0.05 [-0.02, 0.12]" in section
+    assert "with one another" not in section, "what is not known is not shown"
