@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlhf.cli import flags
+from rlhf.cli import flags, label_people
 
 if TYPE_CHECKING:
     from curation.labeling.server.home import Home
@@ -44,6 +44,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--workspace", metavar="NAME", default=WORKSPACE, help=f"whose data sets they see (default: {WORKSPACE})"
     )
     ls = users.add_parser("list", help="name everyone")
+    people = actions.add_parser("people", help="say who is behind annotator1, annotator2 ... of artifacts and pages")
+    label_people.arguments(people)
     backup = actions.add_parser("backup", help="copy everything, while the server runs")
     backup.add_argument("target", metavar="FOLDER", help="a folder that is new; rlhf label serve --home starts from it")
     for action in (serve, status, add, ls, backup):
@@ -57,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
     """Does one of them."""
     from curation.labeling.server.home import Home
 
+    if args.action == "people":
+        return label_people.run(args)
     home = Home(_folder(args.home))
     if args.action == "users":
         return {"add": _add, "list": _list}[args.users](args, home)
