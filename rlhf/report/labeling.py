@@ -16,7 +16,7 @@ from rlhf.report.words import count, duration, interval, is_interval, is_number,
 _COEFFICIENTS = {
     "raw": ("raw agreement", "share of pairs of people who say the same of an item"),
     "kappa": ("Fleiss’ kappa", "beyond chance: 0 is chance, 1 is always"),
-    "alpha": ("Krippendorff’s alpha", "the same with gaps, and with the distance of grades"),
+    "alpha": ("Krippendorff’s alpha", "the same where not everybody saw everything; grades by their distance"),
 }
 _FLAGS = {
     "disagrees": "agrees with nobody beyond chance",
@@ -45,6 +45,31 @@ class Coefficient:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """How far people agree about one question."""
+
+    question: str
+    """Empty where there is only one."""
+    items: int
+    coefficients: Sequence[Coefficient]
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any], question: str = "") -> Asked:
+        """From the figures of a question."""
+        rows = [
+            Coefficient(*words, found[name]) for name, words in _COEFFICIENTS.items() if is_interval(found.get(name))
+        ]
+        return cls(question, found.get("items") or 0, rows)
+
+    @property
+    def note(self) -> str:
+        """What the agreement rests on."""
+        if not self.coefficients:
+            return "No two people answered the same question, so nothing is known of their agreement."
+        return f"On {count(self.items, 'item')} that two or more people answered."
+
+
+@dataclass(frozen=True)
 class Person:
     """One annotator: a row of the table, with the cells of `People.columns`."""
 
@@ -60,10 +85,8 @@ class People:
         metrics = step.manifest.get("metrics") or {}
         self.step = step
         found = metrics.get("agreement") or {}
-        self.items, self.votes = found.get("items") or 0, found.get("votes") or 0
-        self.agreement = [
-            Coefficient(*words, found[name]) for name, words in _COEFFICIENTS.items() if is_interval(found.get(name))
-        ]
+        one = "items" in found or not found
+        self.asked = [Asked.of(found)] if one else [Asked.of(own, str(name)) for name, own in found.items()]
         self._rows: Mapping[str, Mapping[str, Any]] = metrics.get("people") or {}
         self.consensus = str(metrics.get("consensus") or "")
 
@@ -71,13 +94,6 @@ class People:
     def how(self) -> str:
         """How several verdicts become one."""
         return _METHODS.get(self.consensus, self.consensus)
-
-    @property
-    def note(self) -> str:
-        """What the agreement rests on."""
-        if not self.agreement:
-            return "No two people answered the same question, so nothing is known of their agreement."
-        return f"On {count(self.items, 'item')} that two or more people answered."
 
     @property
     def columns(self) -> list[tuple[str, str]]:

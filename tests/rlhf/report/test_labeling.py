@@ -75,6 +75,13 @@ def test_who_is_flagged_is_said_first_and_that_nothing_was_dropped(tmp_path: Pat
     assert "No answer was dropped" not in page(tmp_path, calm)
 
 
+def test_a_step_that_asks_several_questions_has_the_agreement_of_each(tmp_path: Path) -> None:
+    by_aspect = {"help": {"items": 7, "votes": 14, "raw": INTERVAL}, "truth": {"items": 1, "votes": 2}}
+    text = page(tmp_path, {**PEOPLE, "agreement": by_aspect})
+    section = text.partition('<section id="people">')[2].partition("</section>")[0]
+    assert section.index("<h4>help</h4>") < section.index("On 7 items") < section.index("<h4>truth</h4>")
+
+
 def test_one_person_alone_and_no_people_at_all(tmp_path: Path) -> None:
     alone = {"agreement": {"items": 0, "votes": 0}, "people": {"annotator1": {"answers": 3, "skips": 0, "flags": []}}}
     text = page(tmp_path, alone)
