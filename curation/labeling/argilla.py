@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 KEY = "ARGILLA_API_KEY"
 """Environment variable of the key; it is written nowhere else."""
+SPACE_TOKEN = "ARGILLA_SPACE_TOKEN"
+"""Environment variable of a Hugging Face token that may read the private Space that the server runs on."""
 _VERSIONS = ("2.8.",)
 _PUSHED_AT_ONCE = 200
 _CHARACTERS_AT_ONCE = 4_000_000
@@ -95,7 +97,7 @@ class Connection:
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        self.wire = Wire(server.api_url, server.api_key, KEY)
+        self.wire = Wire(server.api_url, server.api_key, KEY, os.environ.get(SPACE_TOKEN, ""))
         self.me: dict[str, Any] = {}
         self.workspace = ""
 

@@ -48,6 +48,8 @@ class Wire:
     api_key: str = field(repr=False)
     key_from: str
     """Where the key was taken from; stands in messages, the key never does."""
+    space_token: str = field(default="", repr=False)
+    """Of Hugging Face, for a server on a private Space: what stands before Argilla asks for it."""
     patience_s: float = PATIENCE_S
     pauses_s: tuple[float, ...] = PAUSES_S
 
@@ -74,6 +76,8 @@ class Wire:
         url = f"{self.api_url}/api/v1/{place}" + (f"?{urlencode(params)}" if params else "")
         data = None if body is None else orjson.dumps(body)
         headers = {"X-Argilla-Api-Key": self.api_key, "Content-Type": "application/json"}
+        if self.space_token:
+            headers["Authorization"] = f"Bearer {self.space_token}"
         request = Request(url, data, headers, method=method)
         for tries, pause in enumerate((*self.pauses_s, None), 1):
             try:

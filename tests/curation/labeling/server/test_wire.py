@@ -41,6 +41,8 @@ class Line(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         place = self.path.split("?")[0].rsplit("/", 1)[-1]
         self.heard[f"{self.command} {place}"] += 1
+        if token := self.headers.get("Authorization"):
+            self.heard[token] += 1
         fault = self.faults.pop(0) if self.faults and place == "bulk" else ""
         if fault == "busy":
             self.send_error(503)
@@ -202,3 +204,14 @@ def test_records_that_change_places_between_two_pages_are_all_read(
     monkeypatch.setattr(connection, "ask", moved)
     read = [code for page in board.pages(Book(log).known, {}) for code in page.codes]
     assert sorted(read) == sorted(codes(server, where))
+
+
+def test_a_private_space_gets_its_token_and_argilla_its_key(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with line(server) as (url, heard):
+        connected(url, server)
+        assert not any(what.startswith("Bearer") for what in heard)
+        monkeypatch.setenv("ARGILLA_SPACE_TOKEN", "hf_token")
+        connection = connected(url, server)
+        assert connection.me["username"] == "owner", "the key still says who asks"
+    assert heard["Bearer hf_token"] == 3
+    assert "hf_token" not in repr(connection.wire)
