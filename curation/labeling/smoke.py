@@ -62,7 +62,8 @@ def smoke(server: Server, say: Callable[[str], None]) -> None:
         answer = {"values": {"better": {"value": "a"}}, "status": "submitted"}
         connection.ask("POST", f"records/{record['id']}/responses", answer)
         say("an answer: submitted")
-        pull(board, book, connection.people(), problems := [])
+        problems: list[str] = []
+        pull(board, book, connection.people(), problems)
         lines = book.lines["preference"]
         right = item.question.read(shown, {"better": "a"})
         if problems or [line["verdict"] for line in lines] != [right]:
