@@ -239,7 +239,7 @@ def _write_sorted_on_disk(folder: Path, frames: Iterator[pl.DataFrame]) -> int:
     spill.mkdir()
     try:
         paths: list[Path] = []
-        ids: list[pl.Series] = []
+        begins: list[pl.Series] = []
         size = 0
         names: dict[str, Any] = {}
         for frame in frames:
@@ -247,27 +247,43 @@ def _write_sorted_on_disk(folder: Path, frames: Iterator[pl.DataFrame]) -> int:
             names |= {c: frame.schema[c] for c in frame.columns}
             paths.append(spill / f"{len(paths):06d}.arrow")
             ordered = in_order(frame)
-            ids.append(ordered["id"])
+            begins.append(_beginnings(ordered["id"]))
             spill_frame(ordered, paths[-1])
-        all_ids = pl.concat(ids).sort()
+        count = sum(map(len, begins))
+        edges = _edges(pl.concat(begins).sort(), size)
+        del begins
         spilled = [mapped(path) for path in paths]
+        ids = [frame["id"] for frame in spilled]
         columns = _ordered(list(names))
-        edges = _edges(all_ids, size)
         for number, (low, high) in enumerate(zip(edges, [*edges[1:], None], strict=True)):
             pieces = [m.slice(a, b - a) for m, i in zip(spilled, ids, strict=True) for a, b in [_range(i, low, high)]]
             whole = pl.concat([p for p in pieces if len(p)], how="diagonal", rechunk=True)
             missing = [pl.lit(None, dtype=names[c]).alias(c) for c in columns if c not in whole.columns]
             _write_file(folder, number, in_order(whole.with_columns(missing).select(columns)))
-        return len(all_ids)
+        return count
     finally:
         shutil.rmtree(spill, ignore_errors=True)
 
 
-def _edges(ids: pl.Series, size: int) -> list[str]:
-    """The first id of each output file. Equal ids never fall into two files."""
-    per_row = max(1, size // max(1, len(ids)))
+_BEGINNING = 12
+"""Hex digits of each id by which rows are dealt out to files: all that is kept of every row while a set is sorted."""
+
+
+def _beginnings(ids: pl.Series) -> pl.Series:
+    """As numbers, which keep no text in memory."""
+    return ids.str.slice(0, _BEGINNING).str.to_integer(base=16, dtype=pl.UInt64, strict=False).fill_null(0)
+
+
+def _edges(begins: pl.Series, size: int) -> list[str]:
+    """What the first id of each output file begins with. Equal ids never fall into two files.
+
+    Args:
+        begins: The beginnings of all ids, sorted.
+        size: Bytes of all rows.
+    """
+    per_row = max(1, size // max(1, len(begins)))
     step = max(1, min(ROWS_PER_FILE, BYTES_PER_FILE // per_row))
-    return sorted({ids[i] for i in range(0, len(ids), step)})
+    return ["", *sorted({f"{begins[i]:0{_BEGINNING}x}" for i in range(step, len(begins), step)})]
 
 
 def _range(ids: pl.Series, low: str, high: str | None) -> tuple[int, int]:
