@@ -101,6 +101,8 @@ def stranded(asked: Asked, book: Book, terms: Terms, here: Iterable[str]) -> Str
         under = {q.under(terms.guidelines) for q in asked.questions if q.name == name}
         for line in lines:
             item, who = line["item"], line["annotator"]
+            if item in asked.later:
+                continue
             if item not in asked.items:
                 places, kept = gone, bool(under) and line["record"] in codes
             else:

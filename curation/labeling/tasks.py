@@ -34,6 +34,8 @@ class Asked:
     items: dict[str, Item] = field(default_factory=dict)
     row_of: dict[str, int] = field(default_factory=dict)
     """Item -> the number of the (first) row that holds it."""
+    later: frozenset[str] = frozenset()
+    """Items of the same asking that are not up yet. What was said of them already is not lost."""
     suggested: dict[str, Verdict] = field(default_factory=dict)
     """Item -> what a model says of it, where people are to see that. Empty: they are asked blind."""
 

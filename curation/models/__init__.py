@@ -13,7 +13,7 @@ from curation.models.pointer import NamesModel, OutsideModel, bind_model
 from curation.models.settings import DType, Sampling
 
 if TYPE_CHECKING:
-    from curation.models.features import answer_features
+    from curation.models.features import answer_features, features_of
     from curation.models.generation import Completion, Request, ask, generate, prompt_key
     from curation.models.journal import Journal
     from curation.models.loading import Loaded, load_model, load_policy, load_tokenizer
@@ -49,6 +49,7 @@ _LATE = {
     "chat_ids": "rewards",
     "compute_dtype": "numerics",
     "device": "numerics",
+    "features_of": "features",
     "generate": "generation",
     "has_bfloat16": "numerics",
     "load_model": "loading",
@@ -89,6 +90,7 @@ __all__ = [
     "chat_ids",
     "compute_dtype",
     "device",
+    "features_of",
     "generate",
     "has_bfloat16",
     "load_model",

@@ -7,14 +7,15 @@ one is about the next token, those below it more about what was read. One forwar
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from curation.conversation import digest
 from curation.errors import UserError
 from curation.models.reading import batches, read
 from curation.models.rewards import chat_ids
@@ -28,6 +29,46 @@ if TYPE_CHECKING:
 
 LAYERS = 4
 """Last layers whose states are kept."""
+_MADE_BY = "1"
+"""Raised when the same model and chat would give other features."""
+
+
+class Kept(Protocol):
+    """Vectors by model and content, on the disk when `put` returns."""
+
+    def get(self, key: str, ids: Sequence[str]) -> dict[str, np.ndarray[Any, Any]]: ...
+
+    def put(self, key: str, vectors: Mapping[str, np.ndarray[Any, Any]]) -> None: ...
+
+
+def features_of(
+    conversations: Sequence[Conversation],
+    model: str,
+    load: Callable[[], Loaded],
+    kept: Kept,
+    *,
+    dtype: str = "float32",
+    progress: Progress = SILENT,
+) -> np.ndarray[Any, Any]:
+    """The features of each chat, from the cache where they are, else from the model; a kill costs one batch.
+
+    Args:
+        model: What the model is known by: the digest of its content.
+        load: Opens it. Not called when all features are known.
+        dtype: What the model is loaded in.
+
+    Returns:
+        (conversations, layers x width) float32.
+    """
+    key = f"features-{digest('features', _MADE_BY, str(LAYERS), model, dtype)}"
+    distinct = {chat.id: chat for chat in conversations}
+    known = kept.get(key, list(distinct))
+    if missing := [chat for i, chat in distinct.items() if i not in known]:
+        for places, states in answer_features(load(), missing, progress=progress):
+            batch = {missing[i].id: row for i, row in zip(places, states, strict=True)}
+            kept.put(key, batch)
+            known |= batch
+    return np.stack([known[chat.id] for chat in conversations])
 
 
 def answer_features(

@@ -330,4 +330,6 @@ def _filled(
         required = known["policy"].is_required()
         if tree.get("base") and inherits_policy and not required and not _several(filled):
             filled["policy"] = "base"
+    if "features" in known and filled.get("acquire") and not filled.get("features") and tree.get("base"):
+        filled["features"] = "base"  # of a step that needs none, no edge is made
     return filled

@@ -94,11 +94,18 @@ def thinned(points: Sequence[Point], most: int = MOST_POINTS) -> list[Point]:
 
 
 def line_chart(
-    curves: Mapping[str, Sequence[Point]], title: str, x_label: str = "step", y_range: Point | None = None
+    curves: Mapping[str, Sequence[Point]],
+    title: str,
+    x_label: str = "step",
+    y_range: Point | None = None,
+    band: Sequence[tuple[float, float, float]] = (),
 ) -> Markup:
     """Curves over a common axis, with round ticks and names in a legend when there is more than one.
 
     Points that are no finite number are left out, and the curve is broken there. Without any point, says so.
+
+    Args:
+        band: (x, low, high) of an interval around the first curve.
     """
     pieces = {name: _pieces(points) for name, points in curves.items()}
     flat = [p for each in pieces.values() for piece in each for p in piece]
@@ -107,6 +114,10 @@ def line_chart(
         return _chart(title, text)
     x, y = chart_scales(flat, y_range)
     parts = [_grid(x, y, x_label)]
+    if band:
+        there, back = [(a, low) for a, low, _ in band], [(a, high) for a, _, high in reversed(band)]
+        edge = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in [*there, *back])
+        parts.append(f'<polygon class="band" points="{edge}"/>')
     for i, each in enumerate(pieces.values()):
         parts += [_curve(piece, x, y, i) for piece in each]
     if len(pieces) > 1:

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from rlhf.report import figures, words
+from rlhf.report.budget import budgets
 from rlhf.report.calibration import Calibrated
 from rlhf.report.graph import Node, draw
 from rlhf.report.labeling import People
@@ -97,6 +98,7 @@ class Page:
         self.training = [s for s in self.steps if s.is_training]
         self.decisions = [s for s in self.steps if s.decided_by]
         self.labeled = [People(s) for s in self.steps if (s.manifest.get("metrics") or {}).get("people")]
+        self.budgets = budgets(self.steps)
         self.warnings = [(s, w) for s in self.steps for w in s.warnings]
         self.slowest = max((s.seconds for s in self.steps), default=0.0)
         self.usd = sum(s.usd for s in self.steps if s.state != "cached")

@@ -13,6 +13,7 @@ from curation.errors import UserError
 from curation.operator import PairScorer, Plugin, Scorer
 from curation.registry import OPERATORS
 from rlhf.recipe.step import Done, Room, Step, Waiting
+from rlhf.steps.acquiring import IN_BATCHES, Acquires, InBatches, in_batches
 from rlhf.steps.asking import FOR_PEOPLE, PEOPLE, AsksPeople, Decider, heard, reasons, set_aside
 from rlhf.steps.people import figures, names_of
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from curation.labeling.tasks import Compared
 
 
-class Compare(AsksPeople, Step):
+class Compare(Acquires, AsksPeople, Step):
     """Preferences from candidates.
 
     With `people` the step hands out what they are asked, waits, and reads what they said; every answer is kept in a log
@@ -63,7 +64,9 @@ class Compare(AsksPeople, Step):
 
     @model_validator(mode="after")
     def _belongs_together(self) -> Self:
-        people = (FOR_PEOPLE | {"ask", "consensus", "gold", "gold_items"}) & self.model_fields_set
+        people = (
+            FOR_PEOPLE | IN_BATCHES | {"ask", "acquire", "consensus", "gold", "gold_items"}
+        ) & self.model_fields_set
         scorers = {"pairs", "min_gap"} & self.model_fields_set
         by = self.decided_by
         if not isinstance(by, Scorer):
@@ -75,6 +78,7 @@ class Compare(AsksPeople, Step):
                 )
             if isinstance(self.suggestions, PairScorer):
                 raise ValueError(f"`{self.suggestions.op}` gives no numbers; suggest by a scorer that does")
+            self.check_batches(self.min_submitted, self.max_answers)
             return self
         if people:
             raise ValueError(f"`{min(people)}` is for people, and here `{by.op}` decides")
@@ -129,7 +133,8 @@ class Compare(AsksPeople, Step):
         asked, known = self._asked()
         if self.suggestions is not None:
             asked.suggest(_suggested(self.suggestions, asked.rows, room))
-        now = self.put_to_people(asked, room)
+        batches = None if self.acquire is None else in_batches(self, asked, known, room)
+        now = batches.now if isinstance(batches, InBatches) else batches or self.put_to_people(asked, room)
         if isinstance(now, Waiting):
             return now
         rankings = asked.rankings(now.said)
@@ -141,7 +146,11 @@ class Compare(AsksPeople, Step):
         metrics |= {"consensus": self.consensus or used(rankings), **figures(panel, now, names, room)}
         if known:
             metrics["gold"] = len(known)
-        return _published(len(asked.rows), made, lost, metrics, PEOPLE, room)
+        if not isinstance(batches, InBatches):
+            return _published(len(asked.rows), made, lost, metrics, PEOPLE, room)
+        done = _published(len(asked.rows), made, lost, metrics | batches.metrics, PEOPLE, room)
+        done.pictures = batches.pictures
+        return done
 
 
 def _scored(scorer: Scorer, pairs: Pairs, min_gap: float, rows: Sequence[conversation.Candidates], room: Room) -> Done:

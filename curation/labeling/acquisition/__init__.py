@@ -1,22 +1,13 @@
 """Which question to put to people next, when answers are few: active learning of a reward head on fixed features.
 
-Features go in, ids come out; nothing here knows a model, a form or a server.
+Features go in, ids come out; nothing here knows a model, a form or a server. `strategies` chooses, `head` is what it
+learns with, `pool` makes points of features, `curve` measures, `batches` keeps what was handed out. Here are the
+strategies' names alone, so that a recipe is checked without numpy.
 """
 
-from curation.labeling.acquisition.curve import Point, has_stopped, measure
-from curation.labeling.acquisition.pool import Record, Verdicts, points_of
-from curation.labeling.acquisition.strategies import STRATEGIES, Belief, Strategy, by_hash, choose
+from __future__ import annotations
 
-__all__ = [
-    "STRATEGIES",
-    "Belief",
-    "Point",
-    "Record",
-    "Strategy",
-    "Verdicts",
-    "by_hash",
-    "choose",
-    "has_stopped",
-    "measure",
-    "points_of",
-]
+from typing import Literal, get_args
+
+Strategy = Literal["random", "margin", "disagreement", "d_optimal", "delta_ucb", "thompson"]
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)

@@ -99,6 +99,12 @@ def _interval(right: Array, others: Array, group: Array, seed: int) -> tuple[flo
     member = rng.integers(0, len(others), len(shares))
     off = shares[np.arange(len(shares)), 1 + member] - shares[:, 1:].mean(axis=1)
     low, high = np.quantile(shares[:, 0] + off, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
+    # All right or all wrong: there is nothing to draw from, and Clopper and Pearson's bound stands in.
+    certain = ((1 - _LEVEL) / 2) ** (1 / len(np.unique(group)))
+    if right.min() == 1:
+        low = min(low, certain)
+    if right.max() == 0:
+        high = max(high, 1 - certain)
     return float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1))
 
 
@@ -107,4 +113,4 @@ def has_stopped(curve: Sequence[Point]) -> bool:
     if len(curve) <= PATIENCE:
         return False
     before = min(point.width for point in curve[:-PATIENCE])
-    return min(point.width for point in curve[-PATIENCE:]) > before * (1 - NARROWER)
+    return min(point.width for point in curve[-PATIENCE:]) >= before * (1 - NARROWER)

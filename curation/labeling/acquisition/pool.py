@@ -14,7 +14,7 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-WIDTH = 64
+WIDTH = 32
 """Directions that are kept of the features."""
 
 

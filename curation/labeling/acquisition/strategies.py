@@ -23,16 +23,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 
 from curation.conversation import digest
+from curation.labeling.acquisition import Strategy
 from curation.labeling.acquisition.head import Array, Head, ensemble, fit_evident
 from curation.labeling.acquisition.pool import Record, Verdicts
-
-Strategy = Literal["random", "margin", "disagreement", "d_optimal", "delta_ucb", "thompson"]
-STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 
 MEMBERS = 16
 """Heads of an ensemble."""

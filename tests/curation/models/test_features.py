@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,3 +65,31 @@ def test_a_chat_that_the_template_refuses_says_what_to_do(micro: Path) -> None:
     bad = Conversation(messages=(Message("user", "Hi"), Message("assistant", f"Well {end} no")))
     with pytest.raises(UserError, match="whose features are used"):
         found(micro, [bad])
+
+
+class Memory(dict):
+    """A cache that counts what it is asked to keep."""
+
+    def get(self, key: str, ids: Sequence[str]) -> dict[str, np.ndarray]:
+        return {i: self[key, i] for i in ids if (key, i) in self}
+
+    def put(self, key: str, vectors: Mapping[str, np.ndarray]) -> None:
+        self.update({(key, i): v for i, v in vectors.items()})
+
+
+def test_each_answer_is_read_once_for_each_model(micro: Path) -> None:
+    from curation.models import features_of, load_policy
+
+    kept, opened = Memory(), []
+
+    def load() -> Any:
+        opened.append(1)
+        return load_policy(micro)
+
+    some = features_of(CHATS[:4], "a model", load, kept)
+    every = features_of([*CHATS, CHATS[0]], "a model", load, kept)
+    assert len(opened) == 2 and len(kept) == 6
+    assert (every[:4] == some).all() and (every[6] == every[0]).all()
+    assert (features_of(CHATS, "a model", load, kept) == every[:6]).all() and len(opened) == 2
+    features_of(CHATS, "another", load, kept)
+    assert len(opened) == 3 and len(kept) == 12

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from curation.labeling.acquisition import Belief, Point, Verdicts, has_stopped, measure
-from curation.labeling.acquisition.curve import PATIENCE
+from curation.labeling.acquisition.curve import PATIENCE, Point, has_stopped, measure
 from curation.labeling.acquisition.head import Head
+from curation.labeling.acquisition.pool import Verdicts
+from curation.labeling.acquisition.strategies import Belief
 
 
 def held_out(right: int, wrong: int, per_prompt: int = 1) -> tuple[np.ndarray, Verdicts]:
@@ -54,6 +55,7 @@ def test_ties_are_left_out_and_a_head_that_says_nothing_gets_one_half() -> None:
     said.add(0, 1, 0.5, "tied")
     found = measure(points, sure(), said, [2, 1] * 4, 5, 0)
     assert found is not None and (found.accuracy, found.length) == (1.0, 0.0)
+    assert (found.low, found.high) == (pytest.approx(0.025 ** (1 / 4)), 1.0)  # four out of four prove little
     nothing = Belief(Head(np.zeros(1), np.eye(1), 1.0), np.zeros((4, 1)))
     blank = measure(points, nothing, said, [1, 1] * 4, 5, 0)
     assert blank is not None and (blank.accuracy, blank.length, blank.width) == (0.5, 0.5, 0.0)

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from curation.labeling.acquisition import Record, Verdicts, points_of
+from curation.labeling.acquisition.pool import Record, Verdicts, points_of
 
 
 def some(answers: int, states: int, each: int, seed: int = 0) -> tuple[np.ndarray, list[str]]:

@@ -10,9 +10,10 @@ import pytest
 from scipy.special import expit
 from scipy.stats import multivariate_normal
 
-from curation.labeling.acquisition import STRATEGIES, Belief, Record, Verdicts, choose
+from curation.labeling.acquisition import STRATEGIES
 from curation.labeling.acquisition.head import Head, fit
-from curation.labeling.acquisition.strategies import BETA, MEMBERS
+from curation.labeling.acquisition.pool import Record, Verdicts
+from curation.labeling.acquisition.strategies import BETA, MEMBERS, Belief, choose
 
 
 def a_pool(prompts: int = 6, answers: int = 3, width: int = 4, seed: int = 0) -> tuple[list[Record], np.ndarray]:
