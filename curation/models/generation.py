@@ -13,7 +13,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,6 +55,8 @@ class Completion:
     """Without the end token."""
     finished: bool
     """True when it ended by itself."""
+    end: int | None = field(default=None, compare=False)
+    """The end token that was drawn, where it was just now and is not from a journal."""
 
 
 def prompt_key(conversation: Conversation) -> str:
@@ -191,7 +193,7 @@ class _Writer:
         rows_B = torch.arange(len(batch), device=self.device)  # place in the batch of each row that still runs
         position_B1 = mask_BT.sum(1, keepdim=True)
         written: list[list[int]] = [[] for _ in batch]
-        finished = [False] * len(batch)
+        ends: list[int | None] = [None] * len(batch)
         for step in range(max(lengths)):
             next_B = choose(logits_BV, self.how, chance_BN[rows_B, step])
             ended_B = torch.isin(next_B, self.stops)
@@ -199,7 +201,7 @@ class _Writer:
             self.tokens += len(rows_B)
             for row, token, ended in zip(rows_B.tolist(), next_B.tolist(), ended_B.tolist(), strict=True):
                 if ended:
-                    finished[row] = True
+                    ends[row] = token
                 else:
                     written[row].append(token)
             running = int(alive_B.sum())
@@ -215,7 +217,10 @@ class _Writer:
             logits_BV = self.next_token(next_B[:, None], position_B1, cache, mask_BT)
             position_B1 = position_B1 + 1
         self.seconds += time.perf_counter() - began
-        return [completion(self.loaded, tokens, end) for tokens, end in zip(written, finished, strict=True)]
+        return [
+            replace(completion(self.loaded, tokens, end is not None), end=end)
+            for tokens, end in zip(written, ends, strict=True)
+        ]
 
     def _read(self, prompts: Sequence[tuple[int, ...]], capacity: int) -> tuple[Tensor, Cache, Tensor]:
         """Reads the prompts, equal ones once: (logits of the first token, cache, attention mask), a row a prompt."""

@@ -15,6 +15,7 @@ BUILTIN: dict[str, str] = {
     "kto": "rlhf.steps.kto:Kto",
     "magpie": "rlhf.steps.magpie:Magpie",
     "orpo": "rlhf.steps.orpo:Orpo",
+    "ppo": "rlhf.steps.ppo:Ppo",
     "pretrain": "rlhf.steps.pretrain:Pretrain",
     "rate": "rlhf.steps.rate:Rate",
     "review": "rlhf.steps.review:Review",

@@ -62,13 +62,17 @@ class Checkpoints(TrainerCallback):
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if not state.is_world_process_zero:
             return
-        folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-        for path in folder.iterdir():
-            _flush(path)
-        (folder / MARK).touch()
-        _flush(folder / MARK)
-        _flush(folder)
+        seal(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
         self.last = time.monotonic()
+
+
+def seal(folder: Path) -> None:
+    """Marks a checkpoint as whole, once all of it is on the disk."""
+    for path in folder.iterdir():
+        _flush(path)
+    (folder / MARK).touch()
+    _flush(folder / MARK)
+    _flush(folder)
 
 
 def _flush(path: Path) -> None:

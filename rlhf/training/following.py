@@ -65,9 +65,10 @@ def curves(state: TrainerState) -> dict[str, list[tuple[float, float]]]:
             for name, curve in _CURVES.items():
                 if name in entry:
                     found.setdefault(curve, []).append((entry["step"], float(entry[name])))
-    return {name: _thinned(points) for name, points in found.items()}
+    return {name: thinned(points) for name, points in found.items()}
 
 
-def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+def thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """At most about `POINTS` of them, the last one included."""
     every = -(-len(points) // POINTS)
     return points if every <= 1 else [*points[:-1:every], points[-1]]

@@ -133,10 +133,7 @@ class Run:
             UserError: the batch does not divide, or the profile asks for what is not there.
         """
         step, training = self.step, self.training
-        if training.num_processes > 1 or training.accelerate_config:
-            raise UserError(
-                "training in several processes is not supported yet", hint="remove num_processes and accelerate_config"
-            )
+        self.need_one_process()
         if "8bit" in step.optim or "paged" in step.optim:
             need_bitsandbytes(f"the optimizer {step.optim} needs")
         per_device, accumulation = cut_batch(step.global_batch_size, training)
@@ -161,6 +158,17 @@ class Run:
             "disable_tqdm": True,
             "dataloader_pin_memory": self.device.type == "cuda",
         }
+
+    def need_one_process(self) -> None:
+        """Training in several processes is not there yet.
+
+        Raises:
+            UserError: the profile asks for it.
+        """
+        if self.training.num_processes > 1 or self.training.accelerate_config:
+            raise UserError(
+                "training in several processes is not supported yet", hint="remove num_processes and accelerate_config"
+            )
 
     def fit(self, trainer: Ours, rows: Encodings) -> None:
         """Trains to the end, from the last whole checkpoint in the work folder if there is one."""

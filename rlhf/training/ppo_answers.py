@@ -1,0 +1,157 @@
+"""Answers of the policy as it is now: the prompts of an update, and a model that writes fast.
+
+An adapter costs a quarter of the speed of writing. So for each update's answers there is a copy of the layers with the
+adapter added to their weights, laid out for the CPU's kernels; it shares all else with the base and is gone before
+anything is learned, so the two peaks of memory do not add up. The base itself is never touched, so that the reference
+stays what it was to the last bit. Quantized layers and DoRA's are no plain sums, and write with their adapter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from peft.tuners.lora import Linear as LoraLinear
+from torch import nn
+
+from curation.conversation import Conversation
+from curation.models.generation import Completion, Request, ask, generate, prompt_key
+from curation.models.loading import Loaded
+from curation.models.packing import pack
+from curation.models.settings import Sampling
+from curation.progress import SILENT
+from rlhf.training.order import BatchOrder
+from rlhf.training.ppo_actors import POLICY, Actors
+
+
+class Prompts:
+    """The prompts that are asked, in an order that is a function of the seed: epoch after epoch, each time anew.
+
+    Args:
+        rows: Conversations whose last answer is not looked at.
+        loaded: For its template and context.
+        batch: Prompts of one update.
+        max_prompt_length: Longer prompts are left out; None: those that leave the answer no room.
+        answer: Tokens that an answer may have.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[Conversation],
+        loaded: Loaded,
+        *,
+        batch: int,
+        seed: int,
+        max_prompt_length: int | None,
+        answer: int,
+        by_length: bool = True,
+    ) -> None:
+        distinct: dict[str, Conversation] = {}
+        self.rows = len(rows)
+        self.left_out: dict[str, int] = {}
+        """Reason -> rows."""
+        self.longest = 0
+        for row in rows:
+            if distinct.setdefault(prompt_key(row), row) is not row:
+                self._drop("repeated_prompt")
+        requests, refused = ask(loaded, list(distinct.values()))
+        for reason in refused.values():
+            self._drop(reason)
+        most = min(loaded.context - answer, max_prompt_length or loaded.context)
+        self.kept: list[tuple[Conversation, Request]] = []
+        for request in requests:
+            self.longest = max(self.longest, len(request.prompt))
+            if len(request.prompt) > most:
+                self._drop("prompt_too_long")
+            else:
+                self.kept.append((distinct[request.key], request))
+        self.batch = batch
+        self._order = BatchOrder([len(r.prompt) for _, r in self.kept], batch, seed, by_length=by_length)
+        self._epochs: dict[int, list[int]] = {}
+
+    def _drop(self, reason: str) -> None:
+        self.left_out[reason] = self.left_out.get(reason, 0) + 1
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+    def of(self, update: int) -> list[tuple[Conversation, Request]]:
+        """The prompts of an update, each with the request that draws an answer of its own."""
+        found = []
+        for place in range(update * self.batch, (update + 1) * self.batch):
+            epoch, i = divmod(place, len(self.kept))
+            if epoch not in self._epochs:
+                self._epochs = {e: o for e, o in self._epochs.items() if e == epoch - 1}
+                self._epochs[epoch] = self._order.order(epoch)
+            row, request = self.kept[self._epochs[epoch][i]]
+            found.append((row, Request(request.key, request.prompt, place)))
+        return found
+
+
+@dataclass
+class Writer:
+    """Draws answers from the policy."""
+
+    actors: Actors
+    tokenizer: Any
+    template: Any
+    how: Sampling
+    batch_size: int
+    merge: bool = True
+    """False: write with the adapter beside the weights."""
+
+    def write(self, requests: Sequence[Request], *, reference: bool = False) -> list[Completion]:
+        """One answer a request, by the policy or by the reference, on the same random numbers."""
+        with self._model(reference) as model:
+            return generate(self.loaded(model), requests, self.how, batch_size=self.batch_size, progress=SILENT)
+
+    def plain(self, text: str) -> str:
+        """An answer as scorers read it: a control token that the model spelled out letter by letter is left out."""
+        for token in self.tokenizer.all_special_tokens:
+            text = text.replace(token, "")
+        return text
+
+    def loaded(self, model: Any = None) -> Loaded:
+        """What talks to the model; by itself it only encodes."""
+        name, dtype = "the policy", str(self.actors.inner.dtype).removeprefix("torch.")
+        return Loaded(model or self.actors.inner, self.tokenizer, self.template, self.actors.device, dtype, name)
+
+    @contextlib.contextmanager
+    def _model(self, reference: bool) -> Iterator[Any]:
+        adapters = self.actors.reference if reference else (POLICY,)
+        layers = [m for m in self.actors.inner.modules() if isinstance(m, LoraLinear)]
+        plain = all(type(m.get_base_layer()) is nn.Linear and not any(m.use_dora.values()) for m in layers)
+        if self.merge and plain and len(layers) == len(self.actors._layers()):
+            yield merged_copy(self.actors.inner, adapters)
+            return
+        self.actors._use(adapters)
+        with self.actors.computing():
+            yield self.actors.inner
+
+
+@torch.no_grad()
+def merged_copy(model: nn.Module, adapters: Sequence[str]) -> Any:
+    """A copy of the model with these LoRA adapters added to its linear layers. All other weights are shared."""
+    shared = {id(x): x for x in itertools.chain(model.parameters(), model.buffers())}
+    new = copy.deepcopy(model, shared)
+    for parent in list(new.modules()):
+        for name, layer in list(parent.named_children()):
+            if not isinstance(layer, LoraLinear):
+                continue
+            base: Any = layer.get_base_layer()
+            weight = base.weight
+            for adapter in adapters:
+                if adapter in layer.lora_A:
+                    weight = weight + layer.get_delta_weight(adapter).to(weight.dtype)
+            with torch.device("meta"):
+                linear = nn.Linear(base.in_features, base.out_features, bias=base.bias is not None)
+            linear.weight = nn.Parameter(weight.detach(), requires_grad=False)
+            linear.bias = base.bias
+            setattr(parent, name, linear)
+    pack(new)
+    return new
