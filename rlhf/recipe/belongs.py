@@ -32,6 +32,10 @@ SYNONYMS = {
     "lora_target": "lora_target_modules",
     "target_modules": "lora_target_modules",
     "kl_beta": "beta",
+    "response_length": "max_completion_length",
+    "init_kl_coef": "kl_coef",
+    "adap_kl_ctrl": "target_kl",
+    "ppo_epochs": "num_ppo_epochs",
     "pref_loss": "loss_type",
     "type": "step",
 }

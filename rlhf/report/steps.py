@@ -17,7 +17,7 @@ from rlhf.report.verdicts import flat
 from rlhf.report.words import count, decider, duration, is_number, megabytes, number
 
 SIGNS = {"done": "✓", "cached": "✓", "failed": "✗", "waiting": "…", "gated": "!", "skipped": "·", "running": "▸"}
-_FIRST_CURVES = ("loss", "accuracy", "margin")
+_FIRST_CURVES = ("loss", "accuracy", "margin", "reward", "kl", "ended")
 """Shown with the training itself; other curves are folded away."""
 _CURVE_TITLES = {
     "loss": "loss, nats a token",
@@ -25,7 +25,21 @@ _CURVE_TITLES = {
     "grad_norm": "norm of the gradient",
     "accuracy": "accuracy, share ranked right",
     "margin": "margin, reward of chosen minus rejected",
+    "reward": "reward of an answer",
     "kl": "KL from the reference, nats an answer",
+    "ended": "share of answers that ended by themselves",
+    "answer_tokens": "tokens of an answer",
+    "entropy": "entropy, nats a token",
+    "policy_loss": "policy loss",
+    "value_loss": "value loss",
+    "clip_fraction": "share of tokens held by the clip",
+    "value_clip_fraction": "share of values held by their clip",
+    "ratio": "mean ratio of probabilities, new to old",
+    "first_ratio": "ratio before an update has learned anything: 1",
+    "update_kl": "KL moved within an update, nats an answer",
+    "share_of_steps": "share of an update's steps before it ended",
+    "kl_coef": "coefficient of the KL penalty",
+    "explained_variance": "share of the returns' variance that the values foresaw",
 }
 _LOSSES = {
     **dict.fromkeys(("reward", "dpo", "orpo", "cpo"), "loss, nats a pair"),

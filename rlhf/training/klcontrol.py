@@ -14,8 +14,11 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-PROPORTIONAL, INTEGRAL = 1.0, 0.15
-"""Powers of KL / target by which the coefficient answers the KL now, and moves on with each update."""
+PROPORTIONAL = 2.0
+"""The power of KL / target by which the coefficient answers the KL of now."""
+UP, DOWN = 0.4, 0.12
+"""The power of KL / target by which it moves on with each update, above the target and below. Above, the policy has
+been moved back each time, so that what is left of the error says too little."""
 FAR = math.log(2)
 """A KL further from the target than twice or half of it counts as that: at first it is always far below."""
 MOST_BACK = 0.5
@@ -47,7 +50,7 @@ class KLController:
         if self.target is None:
             return 1.0
         error = max(-FAR, min(FAR, math.log(max(kl, 1e-9) / self.target)))
-        level = (self.coef if self.level is None else self.level) * math.exp(INTEGRAL * error)
+        level = (self.coef if self.level is None else self.level) * math.exp((UP if error > 0 else DOWN) * error)
         self.level = max(BOUNDS[0], min(BOUNDS[1], level))
         self.coef = self.level * math.exp(PROPORTIONAL * error)
         return math.sqrt(max(MOST_BACK, self.target / kl)) if kl > self.target else 1.0

@@ -118,7 +118,8 @@ class PPO:
         made = self.writer.write([request for _, request in asked])
         answers = [[*c.tokens, *([] if c.end is None else [c.end])] for c in made]
         chats = [
-            answered(row, self.writer.plain(c.text), finished=c.finished) for (row, _), c in zip(asked, made, strict=True)
+            answered(row, self.writer.plain(c.text), finished=c.finished)
+            for (row, _), c in zip(asked, made, strict=True)
         ]
         scored = self.rewards(chats)
         width = max(map(len, answers))
@@ -145,9 +146,7 @@ class PPO:
             micro.fill(found.values, self.actors.values(micro))
         return found
 
-    def cut(
-        self, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], width: int
-    ) -> list[list[Micro]]:
+    def cut(self, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], width: int) -> list[list[Micro]]:
         """The answers at random into optimizer steps, and those by length into micro-batches."""
         order = list(range(len(answers)))
         random.Random(f"{self.settings.seed} {self.update}").shuffle(order)
@@ -277,7 +276,7 @@ class PPO:
 def kl_estimate(log_ratio: Tensor, kind: str) -> Tensor:
     """An estimate of KL(p, q) for each token drawn from p, from `log p - log q` (http://joschu.net/blog/kl-approx.html).
 
-    `k1` is the log-ratio itself, `k3` is `q/p - 1 - log(q/p)`: both have the KL as their mean, and k3 is never negative.
+    `k1` is the log-ratio itself, `k3` is `q/p - 1 - log(q/p)`: both have the KL as their mean; k3 is never negative.
     """
     return log_ratio if kind == "k1" else torch.expm1(-log_ratio) + log_ratio
 

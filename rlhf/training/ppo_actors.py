@@ -170,7 +170,7 @@ class Actors:
 
     @torch.no_grad()
     def compare(self, micro: Micro) -> tuple[Tensor, Tensor, Tensor]:
-        """(K) log-probabilities under the policy and under the reference, and the KL of the two where a token was drawn.
+        """(K) log-probabilities under policy and reference, and the KL of the two where a token was drawn.
 
         That KL is over the whole vocabulary and no estimate from the one token, whose variance is many times larger.
         """
@@ -216,7 +216,9 @@ class Actors:
         if not self._plain:
             return (output_logits(self.inner, hidden_CD * self.temperature) / self.temperature).log_softmax(-1)
         weight, bias = self._head()
-        logits_CV = nn.functional.linear(hidden_CD, weight)  # the bias apart, as where it is learned from: same rounding
+        logits_CV = nn.functional.linear(
+            hidden_CD, weight
+        )  # the bias apart, as where it is learned from: same rounding
         logits_CV = (logits_CV if bias is None else logits_CV + bias.to(logits_CV.dtype)).float()
         return logits_CV.sub_(logits_CV.logsumexp(-1, keepdim=True))
 

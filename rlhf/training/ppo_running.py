@@ -79,9 +79,7 @@ def train(step: Ppo, room: Room) -> dict[str, Any]:
             **{f"{name}_last": _last_third(history, name) for name in ("reward", "kl", "ended", "answer_tokens")},
             "data": {"rows": ppo.prompts.rows, "used": len(ppo.prompts), "dropped": ppo.prompts.left_out},
         },
-        "curves": {
-            name: thinned([(n + 1.0, entry[name]) for n, entry in enumerate(history)]) for name in history[0]
-        },
+        "curves": {name: thinned([(n + 1.0, entry[name]) for n, entry in enumerate(history)]) for name in history[0]},
         "examples": examples,
         "tokens": {"generated": told["tokens"]},
         "numerics": {
@@ -121,9 +119,7 @@ def assemble(step: Ppo, run: Run) -> PPO:
         actors.recompute()
     rewards = Rewards(step.rewards, step.reward_weights, shared_rewards(step.rewards, actors, run.parent, step.dtype))
     optimizer = make_optimizer(step, actors, run)
-    return step.algorithm()(
-        step, actors, prompts, writer, rewards, optimizer, schedule(step, optimizer, 1), rows
-    )
+    return step.algorithm()(step, actors, prompts, writer, rewards, optimizer, schedule(step, optimizer, 1), rows)
 
 
 def _look_over(prompts: Prompts, run: Run) -> None:
@@ -170,7 +166,9 @@ def make_optimizer(step: Ppo, actors: Actors, run: Run) -> torch.optim.Optimizer
 def schedule(step: Ppo, optimizer: torch.optim.Optimizer, updates: int) -> Any:
     """How the learning rate falls, by updates."""
     warm = step.warmup_steps if step.warmup_steps >= 1 else step.warmup_steps * updates
-    return get_scheduler(step.lr_scheduler_type, optimizer, num_warmup_steps=math.ceil(warm), num_training_steps=updates)
+    return get_scheduler(
+        step.lr_scheduler_type, optimizer, num_warmup_steps=math.ceil(warm), num_training_steps=updates
+    )
 
 
 def count_updates(step: Ppo, prompts: int) -> int:

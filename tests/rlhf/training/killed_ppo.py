@@ -1,7 +1,7 @@
 """Runs the pickled `ppo` steps of a file, each in a child that dies by SIGKILL in the middle of an update.
 
-`killed_ppo.py STEPS KILL_AT`: STEPS holds a list of (step, room folder, profile settings), KILL_AT is the optimizer step
-before which a child dies. Prints how they ended.
+`killed_ppo.py STEPS KILL_AT`: STEPS holds a list of (step, room folder, profile settings), KILL_AT is the optimizer
+step before which a child dies. Prints how they ended.
 """
 
 from __future__ import annotations

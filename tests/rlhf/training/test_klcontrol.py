@@ -17,14 +17,15 @@ def test_without_a_target_nothing_changes() -> None:
 
 
 def test_by_hand() -> None:
-    """Level times (KL / target)^0.15, coefficient the level times KL / target; twice and half the target are the most."""
+    """The level moves by (KL / target)^0.12 below the target and ^0.4 above; the coefficient is the level times the
+    square of KL / target. Twice and half the target are the most that counts."""
     controller = KLController(0.1, target=4.0)
     assert controller.observe(0.0) == 1.0
-    assert controller.level == pytest.approx(0.1 * 2**-0.15)
-    assert controller.coef == pytest.approx(0.1 * 2**-0.15 / 2)
+    assert controller.level == pytest.approx(0.1 * 2**-0.12)
+    assert controller.coef == pytest.approx(0.1 * 2**-0.12 / 4)
     assert controller.observe(5.0) == pytest.approx(math.sqrt(4 / 5))  # the KL grows with the square of the way
-    assert controller.level == pytest.approx(0.1 * 2**-0.15 * 1.25**0.15)
-    assert controller.coef == pytest.approx(0.1 * 2**-0.15 * 1.25**1.15)
+    assert controller.level == pytest.approx(0.1 * 2**-0.12 * 1.25**0.4)
+    assert controller.coef == pytest.approx(0.1 * 2**-0.12 * 1.25**2.4)
     assert controller.observe(400.0) == pytest.approx(math.sqrt(0.5))
     assert KLController(**controller.state()) == controller
 

@@ -97,7 +97,7 @@ def test_before_anything_is_learned_all_four_agree(micro: Path, begun: Callable[
 
 def test_log_probabilities_are_those_of_the_rows_alone(micro: Path, begun: Callable[..., PPO]) -> None:
     """Padding changes nothing, on the right where answers are learned from and on the left where they are drawn; nor do
-    the rows that share a beginning. They are those of the plain model: log softmax of its logits, at the temperature."""
+    rows that share a beginning. They are those of the plain model: log softmax of its logits, at the temperature."""
     ppo = begun(micro, temperature=0.7)
     stirred(ppo)
     rollout = ppo.rollout()
@@ -206,13 +206,21 @@ def test_a_reward_model_on_the_policys_base_is_an_adapter_with_the_scorers_numbe
     assert size < 1.2 * sum(p.numel() for p in load_policy(micro_copy).model.parameters())  # one base
     scored = ppo.rewards(chats)
     assert scored.parts["reward_model"] == pytest.approx(expected, abs=1e-5)
-    assert scored.total == pytest.approx([r + 0.5 * e for r, e in zip(expected, scored.parts["letters"], strict=True)], abs=1e-5)
+    assert scored.total == pytest.approx(
+        [r + 0.5 * e for r, e in zip(expected, scored.parts["letters"], strict=True)], abs=1e-5
+    )
     from curation.models.opened import _open
 
     assert not _open  # no model was loaded for it
 
     # A policy that is trained on: its reference is a frozen copy, on which such a reward model stands.
-    tuned = Sft(data=rows_ref([chat(i) for i in range(16)]), policy=model_ref(micro_copy), lora_r=4, max_steps=3, learning_rate=1e-2)
+    tuned = Sft(
+        data=rows_ref([chat(i) for i in range(16)]),
+        policy=model_ref(micro_copy),
+        lora_r=4,
+        max_steps=3,
+        learning_rate=1e-2,
+    )
     own = room(tmp_path / "sft")
     tuned.run(own)
     policy = publish(tuned, own.out, micro_copy)
@@ -245,7 +253,7 @@ def test_a_reward_model_of_another_base_is_a_model_of_its_own(
 
 
 def test_bad_input(micro_copy: Path, rows_ref: Make, tmp_path: Path, begun: Callable[..., PPO]) -> None:
-    with pytest.raises(UserError, match="none of the 48 prompts can be asked: 48 prompt_too_long .the longest has"):
+    with pytest.raises(UserError, match=r"none of the 48 prompts can be asked: 48 prompt_too_long .the longest has"):
         begun(micro_copy, max_prompt_length=3)
     reward = trained_reward(micro_copy, rows_ref, tmp_path / "rm", global_batch_size=16)
     two = tmp_path / "two"
@@ -253,7 +261,7 @@ def test_bad_input(micro_copy: Path, rows_ref: Make, tmp_path: Path, begun: Call
     head = next(name for name in weights if name.endswith("score.weight"))
     file = reward.folder / "adapter_model.safetensors"
     save_file({**weights, head: torch.zeros(2, weights[head].shape[1])}, file)
-    with pytest.raises(UserError, match="no reward model for this policy: its head has the shape .2, "):
+    with pytest.raises(UserError, match=r"no reward model for this policy: its head has the shape .2, "):
         begun(micro_copy, rewards=[RewardScore(reward=reward)])
     lora = next(name for name in weights if "lora_A" in name)
     save_file({**weights, lora: torch.zeros(4, 7)}, file)
@@ -303,6 +311,8 @@ def test_a_variant_overrides_one_method(micro: Path, rows_ref: Make, tmp_path: P
     calls: list[tuple[int, ...]] = []
     data = rows_ref([chat(i) for i in range(8)])
     settings = {**QUICK, "global_batch_size": 8, "max_steps": 2, "num_ppo_epochs": 1}
-    done = Reinforce(prompts=data, policy=model_ref(micro), rewards=[Letters()], **settings).run(room(tmp_path / "room"))
+    done = Reinforce(prompts=data, policy=model_ref(micro), rewards=[Letters()], **settings).run(
+        room(tmp_path / "room")
+    )
     assert isinstance(done, Done)
     assert len(calls) == 2
