@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from curation.artifact import Conversations, Kind, Policy, Ref
 from rlhf.recipe.step import Done, Room, Step
 from rlhf.training.rewarding import Rewarded
-from rlhf.training.settings import Optimizing
+from rlhf.training.settings import FEW_STEPS, Optimizing, few_steps
 
 if TYPE_CHECKING:
     from rlhf.training.ppo import PPO
@@ -92,6 +92,10 @@ class Ppo(Rewarded, Optimizing, Step):
     def mini_batch_size(self) -> int:
         """Answers of one optimizer step."""
         return self.global_batch_size // self.num_mini_batches
+
+    def advice(self) -> list[str]:
+        steps = self.max_steps * self.num_ppo_epochs * self.num_mini_batches
+        return [few_steps(steps)] if 0 < steps < FEW_STEPS else []
 
     def algorithm(self) -> type[PPO]:
         """What trains: override it to give a subclass of `PPO` with another advantage, say."""

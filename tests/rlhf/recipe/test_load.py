@@ -315,7 +315,7 @@ def _with_environment(write: Write, profile: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("learning_rate: 1", "belongs in the recipe, in the step (dpo, ppo, reward, sft)"),
+        ("learning_rate: 1", "belongs in the recipe, in the step ("),
         ("training: {beta1: 1, thread: 1}", "did you mean 'threads'?"),
         ("threads: 1", "it stands one level down: training.threads"),
         ("training: {global_batch_size: 8}", "belongs in the recipe"),
