@@ -29,6 +29,9 @@ class Reward(Optimizing, Step):
     """Pairs with a longer answer (prompt included) are left out: a reward is read at an answer's end. None: all."""
     center_rewards_coefficient: float | None = Field(None, ge=0)
     """Weight of `(r+ + r-)^2`, which keeps rewards near zero (arXiv 2312.09244); 0.01 is usual. None: not used."""
+    rewards_l2_coefficient: float | None = Field(None, ge=0)
+    """Weight of `(r+^2 + r-^2) / 2`, which keeps rewards small; OpenAssistant used 0.001 (arXiv 2304.07327). None: not
+    used."""
     disable_dropout: bool = True
     """Switch dropout off, the adapter's too."""
 

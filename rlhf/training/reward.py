@@ -33,10 +33,20 @@ if TYPE_CHECKING:
 class Trainer(Ours, RewardTrainer):
     """TRL's, with the overrides of `Ours`."""
 
-    def __init__(self, *args: Any, progress: Progress, **kwargs: Any) -> None:
-        self.progress = progress
+    def __init__(self, *args: Any, progress: Progress, l2: float | None = None, **kwargs: Any) -> None:
+        self.progress, self.l2 = progress, l2
         super().__init__(*args, **kwargs)
         _read_last(self.inner)
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """TRL's, and what OpenAssistant adds (arXiv 2304.07327): `l2 / 2 * (r+^2 + r-^2)`."""
+        loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
+        if self.l2 is not None:
+            chosen, rejected = outputs.logits.squeeze(-1).chunk(2)
+            loss = loss + self.l2 / 2 * (chosen**2 + rejected**2).mean()
+        return (loss, outputs) if return_outputs else loss
 
     def margins(self, rows: Encodings, what: str = "held-out pairs") -> list[float]:
         """Reward of the chosen answer beyond that of the rejected one, in the order of the rows."""
@@ -89,6 +99,7 @@ def train(step: Reward, room: Room) -> dict[str, Any]:
         processing_class=run.tokenizer,
         peft_config=lora_config(model, step, "SEQ_CLS") if run.new_adapter else None,
         progress=room.progress,
+        l2=step.rewards_l2_coefficient,
     )
     run.fit(trainer, rows)
     metrics: dict[str, Any] = {}

@@ -47,15 +47,16 @@ def caught_trainer(step: Reward, place: Path, monkeypatch: pytest.MonkeyPatch, *
     return caught[0], caught[1]
 
 
-@pytest.mark.parametrize("centering", [None, 0.01])
+@pytest.mark.parametrize(("centering", "l2"), [(None, None), (0.01, None), (None, 0.1)])
 def test_the_loss_is_the_formulas(
-    micro_copy: Path, rows_ref: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, centering: float | None
+    micro_copy: Path, rows_ref: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, centering: float | None, l2: float | None
 ) -> None:
-    """-log sigmoid(r+ - r-), plus c (r+ + r-)^2 (Eisenstein et al., 2312.09244)."""
+    """-log sigmoid(r+ - r-), plus c (r+ + r-)^2 (Eisenstein et al., 2312.09244) or c/2 (r+^2 + r-^2) (OpenAssistant)."""
     step = Reward(
         data=rows_ref([pair(i) for i in range(5)]),
         policy=model_ref(micro_copy),
         center_rewards_coefficient=centering,
+        rewards_l2_coefficient=l2,
         lora_r=4,
         global_batch_size=5,
     )
@@ -74,6 +75,7 @@ def test_the_loss_is_the_formulas(
             rewards.append(torch.stack([h @ head for h in hidden]).double())
     chosen, rejected = rewards
     expected = -torch.log(torch.sigmoid(chosen - rejected)) + (centering or 0.0) * (chosen + rejected) ** 2
+    expected = expected + (l2 or 0.0) / 2 * (chosen**2 + rejected**2)
     assert (chosen - rejected).abs().max() > 0.02
     assert loss.item() == pytest.approx(expected.mean().item(), abs=1e-6)
 
