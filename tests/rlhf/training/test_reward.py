@@ -49,9 +49,14 @@ def caught_trainer(step: Reward, place: Path, monkeypatch: pytest.MonkeyPatch, *
 
 @pytest.mark.parametrize(("centering", "l2"), [(None, None), (0.01, None), (None, 0.1)])
 def test_the_loss_is_the_formulas(
-    micro_copy: Path, rows_ref: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, centering: float | None, l2: float | None
+    micro_copy: Path,
+    rows_ref: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    centering: float | None,
+    l2: float | None,
 ) -> None:
-    """-log sigmoid(r+ - r-), plus c (r+ + r-)^2 (Eisenstein et al., 2312.09244) or c/2 (r+^2 + r-^2) (OpenAssistant)."""
+    """-log sigmoid(r+ - r-), plus c (r+ + r-)^2 (Eisenstein et al., 2312.09244) or c/2 (r+^2 + r-^2)."""
     step = Reward(
         data=rows_ref([pair(i) for i in range(5)]),
         policy=model_ref(micro_copy),
