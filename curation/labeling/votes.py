@@ -6,13 +6,16 @@ keeps the number in every step and every run of a store, and only who can read t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
+from itertools import count
 from typing import Any, Protocol
 
 from curation.conversation import Preference
 
 PEOPLE = "people"
 """Name of the list in the log."""
+_FORM = re.compile(r"annotator[1-9]\d*")
 WORDS = ("chosen", "rejected", "tie")
 """What a vote can be, in terms of the pair as it stands; `skip` is none."""
 
@@ -29,8 +32,12 @@ def pseudonyms(log: Log, people: Iterable[str]) -> dict[str, str]:
     """Person -> `annotator3`, for everybody who was ever heard. Those who are new are put on the list."""
     # A line that is there already is not written again, so two runs at once give nobody two numbers.
     log.append([{"question": PEOPLE, "annotator": name} for name in sorted(set(people))])
-    heard = dict.fromkeys(line["annotator"] for line in log.read(PEOPLE))
-    return {name: f"annotator{n}" for n, name in enumerate(heard, 1)}
+    found: dict[str, str] = {}
+    for name in dict.fromkeys(line["annotator"] for line in log.read(PEOPLE)):
+        free = (called for n in count(1) if (called := f"annotator{n}") not in found.values())
+        # Whoever is called like the form that they filled in keeps that, where nobody has it yet.
+        found[name] = name if _FORM.fullmatch(name) and name not in found.values() else next(free)
+    return found
 
 
 def votes_of(pair: Preference) -> dict[str, str]:

@@ -97,7 +97,7 @@ class Page:
         self.calibrated = [c for s in self.steps for c in Calibrated.of(s)]
         self.training = [s for s in self.steps if s.is_training]
         self.decisions = [s for s in self.steps if s.decided_by]
-        self.labeled = [People(s) for s in self.steps if (s.manifest.get("metrics") or {}).get("people")]
+        self.labeled = [People(s) for s in self.steps if s.people]
         self.budgets = budgets(self.steps)
         self.warnings = [(s, w) for s in self.steps for w in s.warnings]
         self.slowest = max((s.seconds for s in self.steps), default=0.0)

@@ -144,10 +144,15 @@ class StepView:
         return " and ".join(f"{n}, {by}" if by.startswith("a ") else by for n, by in kinds)
 
     @property
+    def people(self) -> bool:
+        """Whether people answered here. In an evaluation that word is the name of a judge."""
+        return self.made.get("kind") != "evaluation" and bool((self.manifest.get("metrics") or {}).get("people"))
+
+    @property
     def metrics(self) -> list[tuple[str, str]]:
         """All figures but those of people, which have a section and a table of their own."""
         found = self.manifest.get("metrics") or {}
-        own = ("agreement", "people") if found.get("people") else ()
+        own = ("agreement", "people") if self.people else ()
         return list(flat({name: value for name, value in found.items() if name not in own}))
 
     @property

@@ -122,6 +122,13 @@ def test_a_person_keeps_the_pseudonym_and_it_is_not_the_name() -> None:
     log = Log()
     assert pseudonyms(log, ["zoe", "ann"]) == {"ann": "annotator1", "zoe": "annotator2"}
     assert pseudonyms(log, ["bob", "zoe"]) == {"ann": "annotator1", "zoe": "annotator2", "bob": "annotator3"}
+    forms = Log()
+    assert pseudonyms(forms, ["annotator2"]) == {"annotator2": "annotator2"}
+    assert pseudonyms(forms, ["zoe", "annotator1"]) == {
+        "annotator2": "annotator2",
+        "annotator1": "annotator1",
+        "zoe": "annotator3",
+    }
     question = asked(1)
     made, _ = question.preferences(
         {key: {"zoe": "first", "bob": "skip"} for key in question.items}, None, pseudonyms(log, [])
