@@ -211,27 +211,41 @@ class Interval:
 
 
 def interval(
-    votes: Votes, statistic: Statistic, *, confidence: float = 0.95, draws: int = 1000, seed: int = 42
+    votes: Votes,
+    statistic: Statistic,
+    *,
+    whole: Callable[[str], str] = str,
+    confidence: float = 0.95,
+    draws: int = 1000,
+    seed: int = 42,
 ) -> Interval:
     """Percentile bootstrap over items (Efron and Tibshirani 1993). Draws without a value (NaN) are left out.
 
+    Args:
+        whole: Item -> the larger one that it is a part of, which is drawn whole; for statistics that are `Summed`.
+
     Returns:
-        Bounds are NaN with fewer than two items that two people have seen.
+        Bounds are NaN with fewer than two (whole) items that two people have seen.
     """
-    items = [people for people in votes.values() if len(people) > 1]
+    shared = {item: people for item, people in votes.items() if len(people) > 1}
     value = statistic(votes)
-    if len(items) < 2:
+    place: dict[str, int] = {}
+    of = [place.setdefault(whole(item), len(place)) for item in shared]
+    if len(place) < 2:
         return Interval(value, float("nan"), float("nan"))
     rng = np.random.default_rng(seed)
     found = []
-    parts = (
-        statistic.parts({str(n): people for n, people in enumerate(items)}) if isinstance(statistic, Summed) else None
-    )
-    for _ in range(draws):
-        chosen = rng.integers(len(items), size=len(items))
-        if isinstance(statistic, Summed) and parts is not None:
-            found.append(statistic.of(np.bincount(chosen, minlength=len(items)) @ parts))
-        else:
+    if isinstance(statistic, Summed):
+        own = statistic.parts(shared)
+        parts = np.zeros((len(place), own.shape[1]))
+        np.add.at(parts, of, own)
+        for _ in range(draws):
+            chosen = rng.integers(len(place), size=len(place))
+            found.append(statistic.of(np.bincount(chosen, minlength=len(place)) @ parts))
+    else:
+        items = list(shared.values())
+        for _ in range(draws):
+            chosen = rng.integers(len(items), size=len(items))
             found.append(statistic({str(n): items[i] for n, i in enumerate(chosen.tolist())}))
     tail = (1 - confidence) / 2
     low, high = np.nanquantile(found, [tail, 1 - tail]) if not np.isnan(found).all() else (np.nan, np.nan)
@@ -254,12 +268,19 @@ class Standing:
 
 
 def annotators(
-    votes: Votes, *, level: Level = "nominal", floor: float = 0.2, draws: int = 1000, seed: int = 42
+    votes: Votes,
+    *,
+    level: Level = "nominal",
+    whole: Callable[[str], str] = str,
+    floor: float = 0.2,
+    draws: int = 1000,
+    seed: int = 42,
 ) -> list[Standing]:
     """Everyone among the others, those who agree least first.
 
     Args:
         level: Of numbers, kappa weighs a difference by its square.
+        whole: As in `interval`.
         floor: Agreement beyond chance that is expected of everyone; 0.2 is where Landis and Koch (1977) begin to call
             agreement fair.
     """
@@ -267,11 +288,13 @@ def annotators(
     found = []
     for who in people:
         theirs = {item: seen for item, seen in votes.items() if who in seen}
-        kappa = interval(theirs, kappa_with_others(theirs, who, level), draws=draws, seed=seed)
+        how: dict[str, Any] = {"whole": whole, "draws": draws, "seed": seed}
+        kappa = interval(theirs, kappa_with_others(theirs, who, level), **how)
         stray = kappa.high < floor
         for other in people if stray else ():
             both = {item: {w: seen[w] for w in (who, other)} for item, seen in theirs.items() if other in seen}
-            if other != who and interval(both, kappa_with_others(both, who, level), draws=draws, seed=seed).low > floor:
+            alike = kappa_with_others(both, who, level)
+            if other != who and alike(both) > floor and interval(both, alike, **how).low > floor:
                 stray = False
                 break
         found.append(Standing(who, len(theirs), _share(_with_others(theirs, who)), kappa, stray))

@@ -15,8 +15,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
-
 from curation.labeling.agreement import (
     FLEISS,
     RAW,
@@ -24,7 +22,6 @@ from curation.labeling.agreement import (
     Level,
     Share,
     Standing,
-    Summed,
     Votes,
     alpha_of,
     annotators,
@@ -74,7 +71,7 @@ class Panel:
             names: Person -> what they are called.
         """
         people = sorted(self.answers, key=lambda who: _natural(names[who]))
-        standings = {s.annotator: s for s in annotators(self.votes, level=self.level, seed=seed)}
+        standings = {s.annotator: s for s in annotators(self.votes, level=self.level, whole=self.whole, seed=seed)}
         rows = {names[who]: self._person(who, standings.get(who)) for who in people}
         return {"agreement": self.agreement(seed), "people": rows}
 
@@ -86,24 +83,8 @@ class Panel:
         if not seen:
             return found
         for name, statistic in (("raw", RAW), ("kappa", FLEISS), ("alpha", alpha_of(seen, self.level))):
-            found[name] = plain(self._interval(seen, statistic, seed))
+            found[name] = plain(interval(seen, statistic, whole=self.whole, seed=seed))
         return found
-
-    def _interval(self, votes: Votes, statistic: Summed, seed: int) -> Interval:
-        wholes = list(dict.fromkeys(map(self.whole, votes)))
-        if len(wholes) == len(votes):
-            return interval(votes, statistic, seed=seed)
-        place = {name: n for n, name in enumerate(wholes)}
-
-        def parts(_: Votes) -> Any:
-            own = statistic.parts(votes)
-            together = np.zeros((len(wholes), own.shape[1]))
-            np.add.at(together, [place[self.whole(item)] for item in votes], own)
-            return together
-
-        pairs: Votes = {name: {"a": 0, "b": 0} for name in wholes}  # whose only use is to be counted
-        found = interval(pairs, Summed(parts, statistic.of), seed=seed)
-        return Interval(statistic(votes), found.low, found.high)
 
     def _person(self, who: str, standing: Standing | None) -> dict[str, Any]:
         row: dict[str, Any] = {"answers": self.answers[who], "skips": self.skips.get(who, 0)}

@@ -48,13 +48,16 @@ def dawid_skene(counts: Array, *, smoothing: float = 0.0, rounds: int = 500, tol
     if not votes.sum(axis=1).all():
         raise ValueError("an item without a vote has no likely value")
     truth: Array = votes / votes.sum(axis=1, keepdims=True)
+    items, people, values = counts.shape
+    flat: Array = counts.reshape(items, people * values).astype(np.float64)
     for _ in range(rounds):
-        prevalence, said = _tables(counts, truth, smoothing)
+        prevalence, said = _tables(flat, truth, people, smoothing)
         with np.errstate(divide="ignore"):  # what never happened has a probability of zero
             log_said, log_prevalence = np.log(said), np.log(prevalence)
         # What was said zero times has no say, also where its probability is zero.
-        seen = np.einsum("ipl,pjl->ij", counts, np.where(said > 0, log_said, 0.0))
-        never = np.einsum("ipl,pjl->ij", counts, (said == 0).astype(np.float64)) > 0
+        by_cell = said.transpose(0, 2, 1).reshape(people * values, values)
+        seen = flat @ np.where(by_cell > 0, log_said.transpose(0, 2, 1).reshape(people * values, values), 0.0)
+        never = flat @ (by_cell == 0).astype(np.float64) > 0
         log_joint = np.where(never, -np.inf, seen) + log_prevalence
         joint = np.exp(log_joint - log_joint.max(axis=1, keepdims=True))
         new = joint / joint.sum(axis=1, keepdims=True)
@@ -62,11 +65,16 @@ def dawid_skene(counts: Array, *, smoothing: float = 0.0, rounds: int = 500, tol
         truth = new
         if moved <= tolerance:
             break
-    return Model(truth, *_tables(counts, truth, smoothing))
+    return Model(truth, *_tables(flat, truth, people, smoothing))
 
 
-def _tables(counts: Array, truth: Array, smoothing: float) -> tuple[Array, Array]:
-    """(prevalence, what everybody says): the M step, equations 2.3 and 2.4 of the paper."""
-    said = np.einsum("ij,ipl->pjl", truth, counts) + smoothing
+def _tables(flat: Array, truth: Array, people: int, smoothing: float) -> tuple[Array, Array]:
+    """(prevalence, what everybody says): the M step, equations 2.3 and 2.4 of the paper.
+
+    Args:
+        flat: Counts (items, people * values).
+    """
+    values = truth.shape[1]
+    said: Array = (truth.T @ flat).reshape(values, people, values).transpose(1, 0, 2) + smoothing
     whole = said.sum(axis=2, keepdims=True)
     return truth.mean(axis=0), np.divide(said, whole, out=np.zeros_like(said), where=whole > 0)

@@ -44,7 +44,10 @@ def test_choices_by_hand() -> None:
 def test_every_two_answers_of_a_ranking_are_a_vote_and_rankings_are_drawn_whole() -> None:
     """Of three pairs of answers they agree about two, in every item: that is no matter of chance between items."""
     said = {str(i): {"ann": (1, 2, 3), "bob": (1, 3, 2)} for i in range(10)}
-    found = figures(said)["agreement"]
+    whole = figures(said)
+    found = whole["agreement"]
+    kappa = whole["people"]["annotator1"]["kappa"]
+    assert kappa["low"] == pytest.approx(kappa["mean"]) == pytest.approx(kappa["high"])
     assert (found["items"], found["votes"]) == (10, 60)
     assert found["raw"] == {"mean": pytest.approx(2 / 3), "low": pytest.approx(2 / 3), "high": pytest.approx(2 / 3)}
 
