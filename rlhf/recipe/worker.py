@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 
 import psutil
 
+from curation.engines import ALLOCATOR
 from curation.progress import Bar, Progress
 from rlhf.recipe.child import Finished, Job, available_cores
 
@@ -96,6 +97,8 @@ class Worker:
         # Threads that spin while they wait make a busy machine crawl: a training step took 20 times longer there.
         environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         environment.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+        for name, value in ALLOCATOR.items():
+            environment.setdefault(name, value)
         environment["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)  # plugins are found as they are here
         self._child = subprocess.Popen(
             [sys.executable, "-P", "-c", _CHILD, str(theirs.fileno())],

@@ -22,7 +22,9 @@ OPERATORS = [
 
 
 def main(given: str, folder: str, threads: str, engine: str = "local") -> None:
-    os.environ["POLARS_MAX_THREADS"] = threads
+    from curation.engines import ALLOCATOR
+
+    os.environ |= {"POLARS_MAX_THREADS": threads, **ALLOCATOR}  # as for every step of a recipe
     from curation import table
     from curation.artifact import Surroundings, hash_file
     from curation.operator import OPERATOR_FIELD

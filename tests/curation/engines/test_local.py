@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from small_rows import Halves, Model, chats, outcome
 
 from curation.conversation import Conversation, Message, Preference
-from curation.engines import files
+from curation.engines import ALLOCATOR, files
 from curation.engines.local import Local
 from curation.errors import UserError, disk_is_full
 from curation.operator import Decision, Filter, Operator, Selector, scorer_key
@@ -224,3 +226,11 @@ def test_a_set_without_rows_comes_out_without_rows(tmp_path: Path) -> None:
     assert len(curated.kept) == len(curated.dropped) == 0
     assert curated.kept.write(tmp_path / "out") == 0
     assert [e.made for e in curated.ledger.entries] == [0] * 5
+
+
+def test_the_allocator_of_polars_does_what_it_is_told() -> None:
+    said = {name: f"{value},stats_print:true" for name, value in ALLOCATOR.items()}
+    done = subprocess.run(
+        [sys.executable, "-c", "import polars"], env={**os.environ, **said}, capture_output=True, text=True, check=True
+    )
+    assert "opt.dirty_decay_ms: 20000" in done.stdout + done.stderr
