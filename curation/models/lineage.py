@@ -26,6 +26,8 @@ class Lineage:
     """Digests of the adapters between the base and this one, bottom up."""
     tune: Literal["base", "full", "lora"] = "base"
     """How it came about: brought in or made from scratch, all weights trained, or an adapter trained."""
+    merged: tuple[str, ...] = ()
+    """Digests of the adapters that this one was merged from, where it was."""
 
     @property
     def is_adapter(self) -> bool:
@@ -38,7 +40,8 @@ class Lineage:
         return Lineage(self.base, (*self.stack, digest), "lora")
 
     def write(self, folder: Path) -> None:
-        text = json.dumps({**asdict(self), "stack": list(self.stack)}, indent=1)
+        said = {name: value for name, value in asdict(self).items() if name != "merged" or value}
+        text = json.dumps(said, indent=1)
         (folder / FILE).write_text(text + "\n", encoding="utf-8")
 
     @classmethod
@@ -53,7 +56,7 @@ class Lineage:
             return cls()
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-            return cls(found["base"], tuple(found["stack"]), found["tune"])
+            return cls(found["base"], tuple(found["stack"]), found["tune"], tuple(found.get("merged", ())))
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path} is damaged", hint="run the step that made the model again with --redo") from error
 

@@ -16,8 +16,10 @@ def headline(manifest: Manifest) -> str:
     if manifest.output.kind == "evaluation":
         rates = list(first_win_rates(manifest.metrics))
         parts += [f"{f'{who} ' if len(rates) > 1 else ''}win rate {interval(found)}" for who, found in rates]
-    if loss := manifest.curves.get("loss"):
-        parts.append(f"loss {figure(loss[0][1])} -> {figure(loss[-1][1])}")
+    for name in ("reward", "loss"):  # of who learns from rewards the loss says nothing
+        if curve := manifest.curves.get(name):
+            parts.append(f"{name} {figure(curve[0][1])} -> {figure(curve[-1][1])}")
+            break
     held_out = manifest.metrics.get("held_out")
     if isinstance(held_out, Mapping) and is_interval(held_out.get("accuracy")):
         parts.append(f"accuracy {accuracy(held_out)}")

@@ -36,6 +36,7 @@ _HOMES = (
     ("TRL", "experimental/orpo/orpo_config.py", "ORPOConfig"),
     ("TRL", "experimental/cpo/cpo_config.py", "CPOConfig"),
     ("TRL", "trainer/grpo_config.py", "GRPOConfig"),
+    ("TRL", "trainer/rloo_config.py", "RLOOConfig"),
     ("TRL", "trainer/model_config.py", "ModelConfig"),
     ("TRL", "scripts/utils.py", "DatasetConfig"),
     ("peft", "tuners/lora/config.py", "LoraConfig"),

@@ -17,7 +17,7 @@ from rlhf.report.verdicts import flat
 from rlhf.report.words import count, decider, duration, is_number, megabytes, number
 
 SIGNS = {"done": "✓", "cached": "✓", "failed": "✗", "waiting": "…", "gated": "!", "skipped": "·", "running": "▸"}
-_FIRST_CURVES = ("loss", "accuracy", "margin", "reward", "kl", "ended")
+_FIRST_CURVES = ("reward", "loss", "accuracy", "margin", "kl", "ended")
 """Shown with the training itself; other curves are folded away."""
 _CURVE_TITLES = {
     "loss": "loss, nats a token",
@@ -44,6 +44,7 @@ _CURVE_TITLES = {
 _LOSSES = {
     **dict.fromkeys(("reward", "dpo", "orpo", "cpo"), "loss, nats a pair"),
     "kto": "loss, mean over the answers",
+    **dict.fromkeys(("rloo", "grpo"), "loss, near zero by its making: look at the reward"),
 }
 """Step type -> what its loss is, where that is not nats a token."""
 _MOST_CHARS = 4000

@@ -38,10 +38,12 @@ class Checkpoints(TrainerCallback):
 
     Args:
         every_steps: Optimizer steps between two; None goes by time.
+        multiple: Only steps that are a multiple of this: where a run can be taken up again.
     """
 
-    def __init__(self, every_steps: int | None) -> None:
-        self.every_steps = every_steps
+    def __init__(self, every_steps: int | None, multiple: int = 1) -> None:
+        self.every_steps = -(-every_steps // multiple) * multiple if every_steps else None
+        self.multiple = multiple
         self.last = time.monotonic()
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -55,7 +57,8 @@ class Checkpoints(TrainerCallback):
             if self.every_steps
             else time.monotonic() - self.last >= EVERY_SECONDS
         )
-        if due and state.global_step < state.max_steps:  # after the last step the result itself is written
+        can = state.global_step % self.multiple == 0
+        if due and can and state.global_step < state.max_steps:  # after the last step the result itself is written
             control.should_save = True
         return control
 

@@ -5,6 +5,7 @@ lost.
 from __future__ import annotations
 
 import math
+import re
 import time
 from typing import Any
 
@@ -24,8 +25,14 @@ _CURVES = {
     "rewards/accuracies": "accuracy",
     "rewards/margins": "margin",
     "kl": "kl",
+    "reward": "reward",
+    "completions/mean_length": "answer_tokens",
+    "ended": "ended",
+    "clip_ratio/region_mean": "clip_fraction",
 }
 """Name in the trainer's logs -> name of the curve."""
+_PART = re.compile(r"rewards/(.+)/mean")
+"""One of several rewards that are added up."""
 
 
 class Follow(TrainerCallback):
@@ -53,7 +60,8 @@ class Follow(TrainerCallback):
             )
         now, tokens = time.monotonic(), float(logs.get("num_tokens", 0.0))
         speed = (tokens - self.tokens) / max(now - self.at, 1e-9)
-        self.bar.advance(state.global_step - self.step, loss=loss, **{"tokens/s": speed})
+        more = {"reward": float(logs["reward"])} if "reward" in logs else {}
+        self.bar.advance(state.global_step - self.step, loss=loss, **more, **{"tokens/s": speed})
         self.step, self.tokens, self.at = state.global_step, tokens, now
 
 
@@ -65,6 +73,9 @@ def curves(state: TrainerState) -> dict[str, list[tuple[float, float]]]:
             for name, curve in _CURVES.items():
                 if name in entry:
                     found.setdefault(curve, []).append((entry["step"], float(entry[name])))
+            for name, value in entry.items():
+                if (part := _PART.fullmatch(name)) and value is not None:
+                    found.setdefault(f"reward {part[1]}", []).append((entry["step"], float(value)))
     return {name: thinned(points) for name, points in found.items()}
 
 

@@ -79,3 +79,50 @@ class BatchOrder(Sampler[int]):
         per_epoch = -(-len(self.lengths) // self.batch)
         epochs, rest = divmod(steps, per_epoch)
         return epochs * sum(sizes) + sum(sizes[i] for i in self.order(epochs)[: rest * self.batch])
+
+
+class PromptOrder(Sampler[int]):
+    """Indices of prompts for methods that answer them while they train, as TRL's online trainers ask for them.
+
+    TRL draws all prompts of a generation anew for each part of an optimizer step, and looks at the first draw only. The
+    order is a function of (seed, epoch); prompts that do not fill the last generation are joined by the epoch's first.
+
+    Args:
+        prompts: How many there are.
+        at_once: Prompts that are answered at once.
+        answers: To each prompt.
+        repeats: Draws of the same prompts.
+        seed: Of the order.
+    """
+
+    def __init__(self, prompts: int, at_once: int, answers: int, repeats: int, seed: int) -> None:
+        self.prompts, self.at_once, self.answers, self.repeats, self.seed = prompts, at_once, answers, repeats, seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self.order(0)) * self.answers * self.repeats
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the data loader before each epoch."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        order = self.order(self.epoch)
+        for start in range(0, len(order), self.at_once):
+            for _ in range(self.repeats):
+                for prompt in order[start : start + self.at_once]:
+                    yield from [prompt] * self.answers
+
+    def order(self, epoch: int) -> list[int]:
+        """The prompts of one epoch, a multiple of `at_once`."""
+        order = list(range(self.prompts))
+        random.Random(f"{self.seed} {epoch}").shuffle(order)
+        missing = -len(order) % self.at_once
+        return order + [order[i % len(order)] for i in range(missing)]
+
+    def seen(self, generations: int, sizes: Sequence[int]) -> int:
+        """The sum of `sizes` over the prompts of the first `generations`, once for each answer."""
+        per_epoch = len(self.order(0)) // self.at_once
+        epochs, rest = divmod(generations, per_epoch)
+        whole = [i for epoch in range(epochs) for i in self.order(epoch)]
+        return self.answers * sum(sizes[i] for i in whole + self.order(epochs)[: rest * self.at_once])

@@ -170,8 +170,12 @@ class Run:
                 "training in several processes is not supported yet", hint="remove num_processes and accelerate_config"
             )
 
-    def fit(self, trainer: Ours, rows: Encodings) -> None:
-        """Trains to the end, from the last whole checkpoint in the work folder if there is one."""
+    def fit(self, trainer: Ours, rows: Encodings, *, multiple: int = 1) -> None:
+        """Trains to the end, from the last whole checkpoint in the work folder if there is one.
+
+        Args:
+            multiple: Checkpoints are written only after a multiple of this many steps.
+        """
         step, progress = self.step, self.room.progress
         by_length = step.train_sampling_strategy == "group_by_length"
         trainer.order = BatchOrder(rows.lengths, step.global_batch_size, step.seed, by_length=by_length)
@@ -185,7 +189,7 @@ class Run:
             progress.say(f"going on from step {checkpoint.name.rpartition('-')[2]}")
         with progress.bar("training", unit="steps") as bar:
             trainer.add_callback(Follow(bar))
-            trainer.add_callback(Checkpoints(self.training.save_steps))
+            trainer.add_callback(Checkpoints(self.training.save_steps, multiple))
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
     @contextlib.contextmanager
@@ -197,12 +201,20 @@ class Run:
         with trainer.model.disable_adapter():
             yield True
 
-    def done(self, trainer: Ours, rows: Encodings, metrics: dict[str, Any]) -> dict[str, Any]:
-        """Writes the artifact; returns the fields of `Done`."""
+    def done(
+        self, trainer: Ours, rows: Encodings, metrics: dict[str, Any], *, written: tuple[int, int] | None = None
+    ) -> dict[str, Any]:
+        """Writes the artifact; returns the fields of `Done`.
+
+        Args:
+            written: (tokens that were read, tokens that were learned), where the rows alone do not tell.
+        """
         state = trainer.state
         found = curves(state)
-        trained = trainer.order.seen(state.global_step, rows.sizes)
-        learned = trainer.order.seen(state.global_step, rows.learned)
+        trained, learned = written or (
+            trainer.order.seen(state.global_step, rows.sizes),
+            trainer.order.seen(state.global_step, rows.learned),
+        )
         parameters = trainable_parameters(trainer.model)
         save_result(self.room.out, trainer.model, self.tokenizer, self.parent, self.step)
         return {

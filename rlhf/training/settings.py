@@ -139,6 +139,10 @@ class Optimizing(Tuning):
             raise ValueError("`max_steps: 0` trains nothing; leave it out to go by num_train_epochs")
         return self
 
+    def passes(self, rows: int) -> int:
+        """How many rows are learned from in one epoch over this many."""
+        return rows
+
     def advice(self) -> list[str]:
         """Warnings that the settings alone justify."""
         if 0 < self.max_steps < FEW_STEPS:
@@ -158,7 +162,7 @@ def optimizer_steps(rows: int, settings: Optimizing) -> int:
     """How many optimizer steps a run over this many rows makes; the last batch of an epoch may be smaller."""
     if settings.max_steps > 0:
         return settings.max_steps
-    per_epoch = -(-rows // settings.global_batch_size)
+    per_epoch = -(-settings.passes(rows) // settings.global_batch_size)
     return math.ceil(settings.num_train_epochs * per_epoch)
 
 

@@ -19,9 +19,11 @@ import small_runs
 
 import rlhf.training.cpo
 import rlhf.training.dpo
+import rlhf.training.grpo
 import rlhf.training.kto
 import rlhf.training.orpo
 import rlhf.training.reward
+import rlhf.training.rloo
 import rlhf.training.sft  # noqa: F401
 from rlhf.training.following import Follow
 

@@ -92,7 +92,7 @@ def trainer_for(step: Step, place: Path, monkeypatch: pytest.MonkeyPatch, **trai
     class Caught(Exception):
         pass
 
-    def fit(run: Any, trainer: Any, rows: Any) -> None:
+    def fit(run: Any, trainer: Any, rows: Any, **_: Any) -> None:
         caught.extend([trainer, rows])
         raise Caught
 

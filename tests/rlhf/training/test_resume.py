@@ -22,9 +22,11 @@ from rlhf.recipe.identity import artifact_digest
 from rlhf.recipe.step import Done, Room
 from rlhf.steps.cpo import Cpo
 from rlhf.steps.dpo import Dpo
+from rlhf.steps.grpo import Grpo
 from rlhf.steps.kto import Kto
 from rlhf.steps.orpo import Orpo
 from rlhf.steps.reward import Reward
+from rlhf.steps.rloo import Rloo
 from rlhf.steps.sft import Sft
 from rlhf.training.checkpoints import MARK, Checkpoints, newest
 
@@ -78,8 +80,20 @@ def test_the_other_methods_too(micro_copy: Path, rows_ref: Make, tmp_path: Path)
     kill_and_resume(steps, tmp_path)
 
 
+def test_those_that_answer_while_they_train_too(micro_copy: Path, rows_ref: Make, tmp_path: Path) -> None:
+    """GRPO learns 4 steps from the same answers: a checkpoint is written only after a multiple of them."""
+    chats = rows_ref([chat(i) for i in range(20)])
+    common: dict[str, Any] = {"policy": model_ref(micro_copy), "disable_dropout": False, **COMMON}
+    answers = {**common, "prompts": chats, "rewards": ["brevity"], "num_generations": 2, "max_completion_length": 8}
+    rloo = {"rloo": Rloo(max_steps=10, **answers)}
+    grpo = {"grpo": Grpo(max_steps=10, generation_batch_size=8, num_iterations=2, **answers)}
+    kill_and_resume(rloo, tmp_path / "rloo")
+    kill_and_resume(grpo, tmp_path / "grpo", last=4)
+
+
 def kill_and_resume(steps: dict[str, Any], tmp_path: Path, *, last: int = KILL_AT - 1) -> None:
     """Runs each three times: killed after step 7, taken up again from the checkpoint of step `last`, undisturbed."""
+    tmp_path.mkdir(exist_ok=True)
     jobs = tmp_path / "jobs"
     jobs.write_bytes(pickle.dumps([(s, str(tmp_path / "killed" / n), TRAINING) for n, s in steps.items()]))
     script = Path(__file__).with_name("killed_runs.py")

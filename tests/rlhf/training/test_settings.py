@@ -13,14 +13,16 @@ from curation.errors import UserError
 from rlhf.recipe.profile import Training
 from rlhf.steps.cpo import Cpo
 from rlhf.steps.dpo import Dpo
+from rlhf.steps.grpo import Grpo
 from rlhf.steps.kto import Kto
 from rlhf.steps.orpo import Orpo
 from rlhf.steps.reward import Reward
+from rlhf.steps.rloo import Rloo
 from rlhf.steps.sft import Sft
 from rlhf.training.settings import Optimizing, cut_batch, optimizer_steps, step_advice
 
 OURS = {
-    *("step", "data", "policy", "tune", "adapter", "dtype", "global_batch_size", "held_out_rows"),
+    *("step", "data", "prompts", "rewards", "policy", "tune", "adapter", "dtype", "global_batch_size", "held_out_rows"),
 }
 """Keys that are the architecture's; all others are TRL's or transformers'."""
 
@@ -33,7 +35,7 @@ def test_the_learning_rate_follows_what_is_trained(cls: type[Sft | Reward | Dpo]
 
 
 def test_keys_are_those_of_trl_and_transformers() -> None:
-    from trl import DPOConfig, KTOConfig, ModelConfig, RewardConfig, SFTConfig
+    from trl import DPOConfig, GRPOConfig, KTOConfig, ModelConfig, RewardConfig, RLOOConfig, SFTConfig
     from trl.experimental.cpo import CPOConfig
     from trl.experimental.orpo import ORPOConfig
 
@@ -44,6 +46,8 @@ def test_keys_are_those_of_trl_and_transformers() -> None:
         (Kto, KTOConfig),
         (Orpo, ORPOConfig),
         (Cpo, CPOConfig),
+        (Rloo, RLOOConfig),
+        (Grpo, GRPOConfig),
     ):
         theirs = {f.name for c in (config, ModelConfig) for f in dataclasses.fields(c)}
         assert set(cls.model_fields) - theirs <= OURS, cls
