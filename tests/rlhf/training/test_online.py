@@ -104,7 +104,7 @@ def rewards_of(trainer: Any, kept: dict[str, Any]) -> torch.Tensor:
     ends, chats = trainer.speaker.template.ends, []
     for ids, mask in zip(kept["completion_ids"], kept["completion_mask"], strict=True):
         tokens = ids[mask.bool()].tolist()
-        text = trainer.processing_class.decode([t for t in tokens if t not in ends]).rstrip("\ufffd")
+        text = trainer.processing_class.decode(tokens, skip_special_tokens=True).rstrip("\ufffd")
         chats.append(answered(chat(0), text, finished=tokens[-1] in ends))
     return torch.tensor(Brevity().score(chats), dtype=torch.float64)
 
@@ -117,9 +117,15 @@ def test_rloos_loss_is_the_papers(
     """Ahmadian et al. (2402.14740) eq. 9, the log-ratio to the reference taken off the reward (eq. 3)."""
     shape = {k: v for k, v in QUICK.items() if tune == "lora" or k != "lora_r"}
     step = Rloo(
-        prompts=rows_ref([chat(i) for i in range(4)]), policy=model_ref(micro_copy), tune=tune, beta=0.3,
-        epsilon=0.1, normalize_advantages=normalize, num_iterations=2, **shape | {"num_generations": 4},
-    )  # fmt: skip
+        prompts=rows_ref([chat(i) for i in range(4)]),
+        policy=model_ref(micro_copy),
+        tune=tune,
+        beta=0.3,
+        epsilon=0.1,
+        normalize_advantages=normalize,
+        num_iterations=2,
+        **shape | {"num_generations": 4},
+    )
     trainer, _ = trainer_for(step, tmp_path / "room", monkeypatch, per_device_train_batch_size=16)
     trainer.current_gradient_accumulation_steps = 1
     push(trainer, 0.05 if tune == "lora" else 0.003)
@@ -153,9 +159,16 @@ def test_grpos_loss_is_the_papers(
     """Shao et al. (2402.03300) eq. 3 and 4; Yu et al. (2503.14476) eq. 8; Liu et al. (2503.20783) eq. 5; corrected:
     DeepSeek-V3.2 (2512.02556)."""
     step = Grpo(
-        prompts=rows_ref([chat(i) for i in range(4)]), policy=model_ref(micro_copy), loss_type=loss_type, beta=0.2,
-        epsilon=0.05, epsilon_high=0.1, num_iterations=2, **QUICK | {"num_generations": 4},
-    )  # fmt: skip
+        prompts=rows_ref([chat(i) for i in range(4)]),
+        policy=model_ref(micro_copy),
+        loss_type=loss_type,
+        beta=0.2,
+        epsilon=0.05,
+        epsilon_high=0.1,
+        use_bias_correction_kl=corrected,
+        num_iterations=2,
+        **QUICK | {"num_generations": 4},
+    )
     trainer, _ = trainer_for(step, tmp_path / "room", monkeypatch, per_device_train_batch_size=16)
     trainer.current_gradient_accumulation_steps = 1
     push(trainer, 0.05)
