@@ -37,6 +37,7 @@ _HOMES = (
     ("TRL", "experimental/cpo/cpo_config.py", "CPOConfig"),
     ("TRL", "trainer/grpo_config.py", "GRPOConfig"),
     ("TRL", "trainer/rloo_config.py", "RLOOConfig"),
+    ("TRL", "trainer/distillation_config.py", "DistillationConfig"),
     ("TRL", "trainer/model_config.py", "ModelConfig"),
     ("TRL", "scripts/utils.py", "DatasetConfig"),
     ("peft", "tuners/lora/config.py", "LoraConfig"),

@@ -44,6 +44,7 @@ _CURVE_TITLES = {
 _LOSSES = {
     **dict.fromkeys(("reward", "dpo", "orpo", "cpo"), "loss, nats a pair"),
     "kto": "loss, mean over the answers",
+    "distill": "loss, divergence from the teacher, nats a token",
     **dict.fromkeys(("rloo", "grpo"), "loss, near zero by its making: look at the reward"),
 }
 """Step type -> what its loss is, where that is not nats a token."""

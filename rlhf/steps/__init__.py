@@ -7,6 +7,7 @@ BUILTIN: dict[str, str] = {
     "compare": "rlhf.steps.compare:Compare",
     "cpo": "rlhf.steps.cpo:Cpo",
     "curate": "rlhf.steps.curate:Curate",
+    "distill": "rlhf.steps.distill:Distill",
     "dpo": "rlhf.steps.dpo:Dpo",
     "evaluate": "rlhf.steps.evaluate:Evaluate",
     "evol_instruct": "rlhf.steps.evol_instruct:EvolInstruct",

@@ -1,4 +1,4 @@
-"""What `rloo` and `grpo` share: prompts, answers that are written while training, and what they are rewarded for."""
+"""What `rloo` and `grpo` share: several answers to each prompt, and what they are rewarded for."""
 
 from __future__ import annotations
 
@@ -6,24 +6,13 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from curation.artifact import Conversations, Kind, Policy, Ref
-from curation.models.settings import Sampling
+from rlhf.steps.answering import Answering
 from rlhf.training.rewarding import Rewarded
-from rlhf.training.settings import Optimizing
 
 
-class Online(Sampling, Rewarded, Optimizing):
+class Online(Answering, Rewarded):
     """Methods that answer prompts, score the answers, and make the better ones of each prompt likelier."""
 
-    prompts: Ref[Conversations]
-    """Whose prompts are answered: all that stands before the last answer, which is not looked at. Equal prompts are
-    asked once. A split data set gives its part `train`, unless another one is named."""
-    policy: Ref[Policy] | None = None
-    """What to start from, and the reference; without it the `base` of the recipe."""
-    temperature: float = Field(1.0, gt=0)
-    """Of the answers, and of the probabilities that are learned. Below 1 sharpens, above 1 flattens."""
-    seed: int = 42
-    """Draws the adapter's first weights, the order of the prompts and the answers."""
     global_batch_size: int = Field(16, ge=2)
     """Answers of one optimizer step, over all processes and accumulation."""
     num_generations: int = Field(8, ge=2)
@@ -40,8 +29,6 @@ class Online(Sampling, Rewarded, Optimizing):
     """The same upwards; None: as `epsilon`."""
     mask_truncated_completions: bool = False
     """Do not learn from answers that were cut at `max_completion_length`."""
-    disable_dropout: bool = True
-    """Switch dropout off, the adapter's too, in the policy and the reference."""
     held_out_rows: int = Field(32, ge=0)
     """Prompts of the `test` part that are answered before and after training, at most; 0: none."""
 
@@ -66,14 +53,9 @@ class Online(Sampling, Rewarded, Optimizing):
         return self.generation_batch_size or self.global_batch_size
 
     @property
-    def steps_a_generation(self) -> int:
-        """Optimizer steps that the same answers are learned from: a run can be taken up again only between two."""
-        return self.at_once // self.global_batch_size * self.num_iterations
+    def answers_a_prompt(self) -> int:
+        return self.num_generations
 
-    def passes(self, rows: int) -> int:
-        """Answers that are learned from in one epoch over this many prompts."""
-        generations = -(-rows * self.num_generations // self.at_once)
-        return generations * self.at_once * self.num_iterations
-
-    def makes(self) -> type[Kind]:
-        return Policy
+    @property
+    def passes_over_answers(self) -> int:
+        return self.num_iterations

@@ -1,10 +1,7 @@
 """Learning from rewards of one's own answers: what `rloo` and `grpo` share, on TRL's trainers.
 
-Advantages and losses are TRL's. Answers are written by `curation.models.generation`, as everywhere here: prompts as the
-chat template writes them, padded on the left, each answer with random numbers of its own, the very tokens kept that
-were drawn, and any end token of the model ends one. What is written depends on the seed, the prompt and the step, and
-not on how a batch is cut up or on where a run was interrupted. Rewards are scorers, which see the whole chat with what
-came with its prompt.
+Advantages and losses are TRL's; how answers are written is ours (`rlhf.training.answering`). Rewards are scorers, which
+see the whole chat with what came with its prompt.
 
 Log-probabilities are worked out on rows that are padded on the right: models that count positions see the same ones as
 when the answer was written, and the answers to one prompt share it (`rlhf.training.sharing`).
@@ -13,8 +10,7 @@ when the answer was written, and the answers to one prompt share it (`rlhf.train
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -26,42 +22,28 @@ from curation.artifact import Conversations, Ref
 from curation.conversation import Conversation
 from curation.errors import UserError
 from curation.frame import to_rows
-from curation.models.generation import Completion, Request, ask, generate, prompt_key
+from curation.models.generation import Request, prompt_key
 from curation.models.loading import Loaded
-from curation.progress import Bar
-from rlhf.training import measuring
 from rlhf.training.adapters import load_parent, lora_config
-from rlhf.training.encoding import IGNORED, SHOWN, Counts, Encodings, rendered
+from rlhf.training.answering import Answering, chats_of, for_online
+from rlhf.training.encoding import IGNORED, Encodings
 from rlhf.training.lmhead import use_compact_head
-from rlhf.training.order import PromptOrder
-from rlhf.training.rewarding import Rewards, answered
-from rlhf.training.running import Ours, Run, dataset_of
+from rlhf.training.rewarding import Rewards
+from rlhf.training.running import Run, dataset_of
 
 if TYPE_CHECKING:
     from rlhf.recipe.step import Room
     from rlhf.steps.grpo import Grpo
-    from rlhf.steps.online import Online as Settings
     from rlhf.steps.rloo import Rloo
 
 
-class Online(Ours):
-    """Mixed in before one of TRL's two trainers. A prompt is the number of its row."""
+class Online(Answering):
+    """Mixed in before one of TRL's two trainers that learn from rewards."""
 
-    def __init__(
-        self,
-        *args: Any,
-        step: Settings,
-        rows: Encodings,
-        rewards: Rewards,
-        speaker: Loaded,
-        at_once: int,
-        **kwargs: Any,
-    ) -> None:
-        self.step_settings, self.rows, self.rewards = step, rows, rewards
-        self.speaker, self.decoded_at_once = speaker, at_once
+    def __init__(self, *args: Any, rewards: Rewards, **kwargs: Any) -> None:
+        self.rewards = rewards
         super().__init__(*args, **kwargs)
-        self.speaker = replace(speaker, model=self.model)
-        if step.temperature == 1.0:
+        if self.temperature == 1.0:
             use_compact_head(self.inner)
 
     def keep_reference(self, beta: float, reference: Any) -> None:
@@ -70,41 +52,6 @@ class Online(Ours):
         add_fused_lm_head(reference, temperature=self.temperature)
         if self.temperature == 1.0:
             use_compact_head(reference)
-
-    def _get_train_sampler(self, dataset: Any = None) -> PromptOrder:
-        step = self.step_settings
-        repeats = self.args.steps_per_generation * step.num_iterations
-        at_once = step.at_once // step.num_generations
-        return PromptOrder(len(self.rows), at_once, step.num_generations, repeats, step.seed)
-
-    def write(self, prompts: Sequence[int]) -> tuple[list[list[int]], list[list[int]], list[Conversation]]:
-        """(prompt tokens, answer tokens, whole chats) of an answer to each of these prompts; TRL's metrics of them."""
-        asked: dict[int, int] = {}
-        requests = []
-        for i in prompts:
-            requests.append(self.request(self.rows, i, asked.get(i, 0)))
-            asked[i] = asked.get(i, 0) + 1
-        made = self.speak(requests)
-        chats = _chats((self.rows.kept[i] for i in prompts), made)
-        ids = [tokens_of(one) for one in made]
-        prompt_ids = [list(request.prompt) for request in requests]
-        lengths = torch.tensor([len(row) for row in ids], dtype=torch.float32)
-        metrics = self._metrics["train"]
-        metrics["completions/mean_length"].append(lengths.mean().item())
-        metrics["completions/clipped_ratio"].append(sum(not one.finished for one in made) / len(made))
-        self.state.num_input_tokens_seen += sum(map(len, prompt_ids)) + sum(map(len, ids))
-        metrics["num_tokens"] = [self.state.num_input_tokens_seen]
-        return prompt_ids, ids, chats
-
-    def request(self, rows: Encodings, place: int, sample: int) -> Request:
-        """An answer to a prompt; the step that training stands at is part of what its random numbers are drawn by."""
-        key = f"{self.state.global_step} {prompt_key(rows.kept[place])}"
-        return Request(key, tuple(rows.columns["ids"][place]), sample)
-
-    def speak(self, requests: Sequence[Request]) -> list[Completion]:
-        """Answers by the model as it is now."""
-        with measuring.measuring(self):
-            return generate(self.speaker, requests, self.step_settings, batch_size=self.decoded_at_once)
 
     def _calculate_rewards(self, inputs: Any, prompts: Any, completions: list[Conversation], ids: Any) -> Tensor:
         """(answers, rewards) of all processes."""
@@ -152,19 +99,11 @@ class Online(Ours):
         logps_NC = torch.cat(found)
         return logps_NC, torch.zeros_like(logps_NC) if compute_entropy else None, None
 
-    def tokens(self) -> tuple[int, int]:
-        """(tokens of prompts and answers so far, those that were learned, as often as they were)."""
-        step, state = self.step_settings, self.state
-        generations = -(-state.global_step // step.steps_a_generation)
-        both = int(state.num_input_tokens_seen)
-        answers = both - self._get_train_sampler().seen(generations, self.rows.sizes)
-        return both, answers * step.num_iterations
-
     def rewarded(self, rows: Encodings) -> dict[str, Any]:
         """Mean rewards of an answer to each of these prompts, and how many ended by themselves."""
         prompts = zip(rows.kept, rows.columns["ids"], strict=True)
         made = self.speak([Request(prompt_key(row), tuple(ids)) for row, ids in prompts])
-        chats = _chats(rows.kept, made)
+        chats = chats_of(rows.kept, made)
         scored = self.rewards(chats)
         count = len(made)
         return {
@@ -173,44 +112,6 @@ class Online(Ours):
             "prompts": count,
             **({name: sum(values) / count for name, values in scored.parts.items()} if len(scored.parts) > 1 else {}),
         }
-
-
-def _chats(prompts: Iterable[Conversation], made: Sequence[Completion]) -> list[Conversation]:
-    return [answered(row, one.text, finished=one.finished) for row, one in zip(prompts, made, strict=True)]
-
-
-def tokens_of(one: Completion) -> list[int]:
-    """The very tokens that were drawn, the end token among them."""
-    return [*one.tokens, one.end] if one.end is not None else list(one.tokens)
-
-
-def for_online(rows: Iterable[Conversation], speaker: Loaded, answer: int, bar: Bar | None = None) -> Encodings:
-    """Prompts by their number, and their tokens (`ids`); `answer` is the room that an answer needs."""
-    counts = Counts()
-    kept: dict[str, tuple[Conversation, list[int]]] = {}
-    for row in rows:
-        counts.rows += 1
-        requests, refused = ask(speaker, [row])
-        if bar:
-            bar.advance()
-        if refused:
-            counts.drop(refused[row.id], row.id)
-        elif len(requests[0].prompt) + answer > speaker.context:
-            counts.drop("prompt_too_long", row.id)
-        elif requests[0].key in kept:
-            counts.drop("repeated_prompt", row.id)
-        else:
-            counts.used += 1
-            kept[requests[0].key] = (row, list(requests[0].prompt))
-            counts.longest = max(counts.longest, len(requests[0].prompt))
-    ids = [ids for _, ids in kept.values()]
-    made = Encodings({"prompt": list(range(len(ids))), "ids": ids}, counts, kept=[row for row, _ in kept.values()])
-    made.lengths = made.sizes = [len(row) for row in ids]
-    made.learned = [0] * len(ids)
-    counts.tokens = sum(made.sizes)
-    for row in ids[:SHOWN]:
-        made.shown.append({"title": "a prompt", "rendered": rendered(speaker.template, row, [False] * len(row))})
-    return made
 
 
 def train(
@@ -256,7 +157,7 @@ def train(
         rows=rows,
         rewards=rewards,
         speaker=speaker,
-        at_once=room.profile.generation.per_device_eval_batch_size,
+        decoded_at_once=room.profile.generation.per_device_eval_batch_size,
     )
     if reference is not None:
         trainer.keep_reference(step.beta, reference)

@@ -17,6 +17,8 @@ MEANING = {
     "no_assistant": "no answer of the assistant in it",
     "labelled_bad": "a bad answer, which is not imitated",
     "unlabelled": "nobody said whether the answer is good",
+    "repeated_prompt": "a prompt that is there already",
+    "no_prompt": "nothing stands before the answer",
     "tie": "a tie",
     "identical_answers": "two answers that are the same to the model",
     "prompt_too_long": "a prompt that fills max_length, so that nothing is left to learn",

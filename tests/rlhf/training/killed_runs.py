@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import small_runs
 
 import rlhf.training.cpo
+import rlhf.training.distill
 import rlhf.training.dpo
 import rlhf.training.grpo
 import rlhf.training.kto

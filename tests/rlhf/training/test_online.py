@@ -15,7 +15,7 @@ from curation.models.loading import load_policy
 from curation.operators.brevity import Brevity
 from rlhf.steps.grpo import Grpo
 from rlhf.steps.rloo import Rloo
-from rlhf.training.online import tokens_of
+from rlhf.training.answering import tokens_of
 from rlhf.training.order import PromptOrder
 from rlhf.training.rewarding import answered
 

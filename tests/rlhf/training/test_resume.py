@@ -21,6 +21,7 @@ from curation.artifact import Policy, RewardModel
 from rlhf.recipe.identity import artifact_digest
 from rlhf.recipe.step import Done, Room
 from rlhf.steps.cpo import Cpo
+from rlhf.steps.distill import Distill
 from rlhf.steps.dpo import Dpo
 from rlhf.steps.grpo import Grpo
 from rlhf.steps.kto import Kto
@@ -87,7 +88,8 @@ def test_those_that_answer_while_they_train_too(micro_copy: Path, rows_ref: Make
     answers = {**common, "prompts": chats, "rewards": ["brevity"], "num_generations": 2, "max_completion_length": 8}
     rloo = {"rloo": Rloo(max_steps=10, **answers)}
     grpo = {"grpo": Grpo(max_steps=10, generation_batch_size=8, num_iterations=2, **answers)}
-    kill_and_resume(rloo, tmp_path / "rloo")
+    distill = Distill(prompts=chats, teacher=model_ref(micro_copy), max_steps=10, max_completion_length=8, **common)
+    kill_and_resume({**rloo, "distill": distill}, tmp_path / "rloo")
     kill_and_resume(grpo, tmp_path / "grpo", last=4)
 
 

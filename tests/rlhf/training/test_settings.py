@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from curation.errors import UserError
 from rlhf.recipe.profile import Training
 from rlhf.steps.cpo import Cpo
+from rlhf.steps.distill import Distill
 from rlhf.steps.dpo import Dpo
 from rlhf.steps.grpo import Grpo
 from rlhf.steps.kto import Kto
@@ -22,7 +23,19 @@ from rlhf.steps.sft import Sft
 from rlhf.training.settings import Optimizing, cut_batch, optimizer_steps, step_advice
 
 OURS = {
-    *("step", "data", "prompts", "rewards", "policy", "tune", "adapter", "dtype", "global_batch_size", "held_out_rows"),
+    *(
+        "step",
+        "data",
+        "prompts",
+        "rewards",
+        "teacher",
+        "policy",
+        "tune",
+        "adapter",
+        "dtype",
+        "global_batch_size",
+        "held_out_rows",
+    ),
 }
 """Keys that are the architecture's; all others are TRL's or transformers'."""
 
@@ -35,7 +48,16 @@ def test_the_learning_rate_follows_what_is_trained(cls: type[Sft | Reward | Dpo]
 
 
 def test_keys_are_those_of_trl_and_transformers() -> None:
-    from trl import DPOConfig, GRPOConfig, KTOConfig, ModelConfig, RewardConfig, RLOOConfig, SFTConfig
+    from trl import (
+        DistillationConfig,
+        DPOConfig,
+        GRPOConfig,
+        KTOConfig,
+        ModelConfig,
+        RewardConfig,
+        RLOOConfig,
+        SFTConfig,
+    )
     from trl.experimental.cpo import CPOConfig
     from trl.experimental.orpo import ORPOConfig
 
@@ -48,6 +70,7 @@ def test_keys_are_those_of_trl_and_transformers() -> None:
         (Cpo, CPOConfig),
         (Rloo, RLOOConfig),
         (Grpo, GRPOConfig),
+        (Distill, DistillationConfig),
     ):
         theirs = {f.name for c in (config, ModelConfig) for f in dataclasses.fields(c)}
         assert set(cls.model_fields) - theirs <= OURS, cls
