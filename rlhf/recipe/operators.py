@@ -39,6 +39,8 @@ EXAMPLES: dict[str, str] = {
     "length_gap": "- length_gap: {max_ratio: 3}",
     "license": "- license: {allow: [apache-2.0, mit, cc-by-4.0]}",
     "llm_judge": '- llm_judge: {endpoint_model: gpt-4.1-mini, as: points}\n- keep: "points >= 7"',
+    "format": '- format: {pattern: ".*#### -?[0-9,.]+"}\n- keep: "format == 1"',
+    "math_answer": '- math_answer\n- keep: "math_answer == 1"',
     "margin": "- margin: {by: rating, min: 1}",
     "novelty": '- novelty: {against: older}\n- keep: "novelty > 0.2"',
     "perplexity": '- perplexity: {policy: base}\n- keep: "perplexity < 100"',

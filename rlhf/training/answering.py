@@ -60,7 +60,7 @@ class Answering(Ours):
         lengths = torch.tensor([len(row) for row in ids], dtype=torch.float32)
         metrics = self._metrics["train"]
         metrics["completions/mean_length"].append(lengths.mean().item())
-        metrics["completions/clipped_ratio"].append(sum(not one.finished for one in made) / len(made))
+        metrics["ended"].append(sum(one.finished for one in made) / len(made))
         self.state.num_input_tokens_seen += sum(map(len, prompt_ids)) + sum(map(len, ids))
         metrics["num_tokens"] = [self.state.num_input_tokens_seen]
         return prompt_ids, ids, chats

@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate.utils import gather
 from torch import Tensor
 from trl.trainer.utils import add_fused_lm_head
 
@@ -57,7 +56,8 @@ class Online(Answering):
         """(answers, rewards) of all processes."""
         scored = self.rewards(completions)
         columns = list(zip(*scored.parts.values(), strict=True))
-        found: Tensor = gather(torch.tensor(columns, dtype=torch.float32, device=self.accelerator.device))
+        here = torch.tensor(columns, dtype=torch.float32, device=self.accelerator.device)
+        found: Tensor = self.accelerator.gather(here)
         return found
 
     def _get_per_token_logps_and_entropies(

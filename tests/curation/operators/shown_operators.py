@@ -19,8 +19,11 @@ def _shown(name: str) -> list[Operator]:
 
 
 def alone(operators: Sequence[Operator]) -> bool:
-    """Whether they need nothing but rows: no model, no endpoint, no other data."""
-    return not any(getattr(o, "chunked", False) or asks_endpoints(o) or [*pointers(o)] for o in operators)
+    """Whether they need nothing but rows: no model, no endpoint, no other data, no reference beside each row."""
+    return not any(
+        getattr(o, "chunked", False) or asks_endpoints(o) or [*pointers(o)] or hasattr(o, "reference")
+        for o in operators
+    )
 
 
 SHOWN: dict[str, list[Operator]] = {name: _shown(name) for name in builtin_names(OPERATORS)}
