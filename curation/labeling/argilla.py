@@ -38,7 +38,8 @@ _MOST_TURNS = 500
 """Messages that Argilla takes in one chat."""
 _LONGEST_TURN = 20_000
 """Characters that it takes in one message."""
-_LONGEST_GUIDELINES = 10_000
+LONGEST_GUIDELINES = 10_000
+"""Characters of the guidelines that it takes; those of a form have no bound."""
 _LONGEST_ROLE = 20
 _EMPTY = "(empty)"
 NOTE = "note"
@@ -142,7 +143,7 @@ class Connection:
             "allow_extra_metadata": False,
         }
         if guidelines.strip():
-            body["guidelines"] = guidelines[:_LONGEST_GUIDELINES]
+            body["guidelines"] = inert(guidelines)[:LONGEST_GUIDELINES]
         made: dict[str, Any] = self.ask("POST", "datasets", body)
         place = f"datasets/{made['id']}"
         chat = {"type": "chat", "use_markdown": True}

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from curation.conversation import digest
-from curation.labeling.argilla import SUGGESTED, Board, Connection, form_of
+from curation.labeling.argilla import LONGEST_GUIDELINES, SUGGESTED, Board, Connection, form_of
 from curation.labeling.log import Book, Given, Log
 from curation.labeling.question import WITHDRAWN, Question
 from curation.labeling.rounds import Round, Terms, counted, stranded
@@ -50,6 +50,9 @@ def look(
     Returns:
         Where the asking stands, and the address where people answer.
     """
+    if len(guidelines) > LONGEST_GUIDELINES:
+        missing = len(guidelines) - LONGEST_GUIDELINES
+        warn(f"Argilla shows {LONGEST_GUIDELINES:,} characters of guidelines; the last {missing:,} are not seen there")
     book = Book(log)
     names = connection.people()
     there: dict[str, set[str]] = {}

@@ -12,9 +12,11 @@ from typing import Any, ClassVar
 
 from curation.conversation import Message, digest
 from curation.labeling.question import SKIP, Item, Misread, Question, Shown, Verdict
-from curation.labeling.showing import CHAT, chat_item_id
+from curation.labeling.showing import CHAT, chat_item_id, inert
 
 POINTS = (1, 2, 3, 4, 5)
+_LONGEST = 1_000
+"""Characters that Argilla takes of what an aspect means."""
 RESERVED = ("record", "prompt", "answer", "annotator", "note")
 """Columns of a form, which no aspect can be called."""
 
@@ -64,7 +66,13 @@ class Rating(Question):
     def questions(self) -> tuple[Mapping[str, Any], ...]:
         settings = {"type": "rating", "options": [{"value": n} for n in POINTS]}
         return tuple(
-            {"name": name, "title": name, "description": what or None, "required": True, "settings": settings}
+            {
+                "name": name,
+                "title": name,
+                "description": inert(what)[:_LONGEST] or None,
+                "required": True,
+                "settings": settings,
+            }
             for name, what in self.aspects
         )
 

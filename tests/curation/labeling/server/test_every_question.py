@@ -97,6 +97,42 @@ def test_rankings_come_back_with_their_ranks_and_ties(server: Any) -> None:
     assert all(line["at"] for line in log.read("ranking")), "when it was given is kept, for the pace of reading"
 
 
+def test_what_a_model_chooses_is_preselected_where_it_is_asked_for(server: Any) -> None:
+    prompt, log = (Message("user", "?"),), Log()
+    rows = [Candidates(prompt=prompt, answers=tuple(map(Answer, names))) for names in ("abc", "de")]
+    asked = Compared.about(rows)
+    asked.suggest([[1.0, 3.0, 3.0], [1.0, 2.0]])
+    _, shown = look(asked, server, log, "hints")
+    told: dict[str, Any] = {}
+    for record in shown.values():
+        where = {name: text for name, text in texts(record).items() if name != "prompt"}
+        (hint,) = record["suggestions"]
+        if isinstance(hint["value"], list):
+            told |= {where[one["value"]]: one["rank"] for one in hint["value"]}
+        else:
+            told["better"] = where[f"answer_{hint['value']}"]
+    assert told == {"a": 2, "b": 1, "c": 1, "better": "e"}
+    ann = server.person("hints-ann")
+    for record in shown.values():
+        (hint,) = record["suggestions"]
+        say(server, record, ann, {"ranking" if isinstance(hint["value"], list) else "better": hint["value"]})
+    now, _ = look(asked, server, log, "hints")
+    assert now.complete and all(line["suggested"] for name in ("ranking", "preference") for line in log.read(name))
+    made, _ = asked.preferences(now.said)
+    assert {p.chosen[0].content + p.rejected[0].content for p in made if p.verdict == "chosen"} == {"ba", "ca", "ed"}
+
+
+def test_guidelines_that_are_too_long_for_argilla_are_said_to_be_cut(server: Any) -> None:
+    connection: Connection = Server(server.url, "rlhf", server.owner.api_key).connect()
+    said: list[str] = []
+    text = "<script>alert(1)</script>" + "x" * 12_000
+    asked = Rated.about(chats(1), {"help": "<b>" + "y" * 2_000})
+    _, where = online.look(asked, connection, Log(), Terms(), "long-guidelines", text, warn=said.append)
+    assert said == ["Argilla shows 10,000 characters of guidelines; the last 2,025 are not seen there"]
+    dataset = server.made("GET", f"datasets/{where.split('/dataset/')[1].split('/')[0]}")
+    assert len(dataset["guidelines"]) == 10_000 and "<script" not in dataset["guidelines"]
+
+
 def chats(count: int = 3) -> list[Conversation]:
     return [
         Conversation(
