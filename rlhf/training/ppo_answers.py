@@ -104,6 +104,7 @@ class Writer:
     batch_size: int
     merge: bool = True
     """False: write with the adapter beside the weights."""
+    _copy: MergedCopy | None = None
 
     def write(self, requests: Sequence[Request], *, reference: bool = False) -> list[Completion]:
         """One answer a request, by the policy or by the reference, on the same random numbers."""
@@ -127,31 +128,56 @@ class Writer:
         layers = [m for m in self.actors.inner.modules() if isinstance(m, LoraLinear)]
         plain = all(type(m.get_base_layer()) is nn.Linear and not any(m.use_dora.values()) for m in layers)
         if self.merge and plain and len(layers) == len(self.actors._layers()):
-            yield merged_copy(self.actors.inner, adapters)
+            if self._copy is None:
+                self._copy = MergedCopy(self.actors.inner)
+            with self._copy.with_adapters(adapters) as model:
+                yield model
             return
         self.actors._use(adapters)
         with self.actors.computing():
             yield self.actors.inner
 
 
+class MergedCopy:
+    """A copy of a model with LoRA adapters added to its linear layers, for as long as it writes.
+
+    All other weights are shared. Between two uses it holds no weights of its own.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        shared = {id(x): x for x in itertools.chain(model.parameters(), model.buffers())}
+        self.model: Any = copy.deepcopy(model, shared)
+        self._places = [
+            (parent, name, layer)
+            for parent in list(self.model.modules())
+            if not isinstance(parent, LoraLinear)
+            for name, layer in parent.named_children()
+            if isinstance(layer, LoraLinear) or type(layer) is nn.Linear
+        ]
+
+    @contextlib.contextmanager
+    def with_adapters(self, adapters: Sequence[str]) -> Iterator[Any]:
+        """The copy, with these adapters in its weights."""
+        for parent, name, layer in self._places:
+            if isinstance(layer, LoraLinear):
+                setattr(parent, name, _merged(layer, adapters))
+        pack(self.model)
+        try:
+            yield self.model
+        finally:
+            for parent, name, layer in self._places:
+                setattr(parent, name, layer)
+
+
 @torch.no_grad()
-def merged_copy(model: nn.Module, adapters: Sequence[str]) -> Any:
-    """A copy of the model with these LoRA adapters added to its linear layers. All other weights are shared."""
-    shared = {id(x): x for x in itertools.chain(model.parameters(), model.buffers())}
-    new = copy.deepcopy(model, shared)
-    for parent in list(new.modules()):
-        for name, layer in list(parent.named_children()):
-            if not isinstance(layer, LoraLinear):
-                continue
-            base: Any = layer.get_base_layer()
-            weight = base.weight
-            for adapter in adapters:
-                if adapter in layer.lora_A:
-                    weight = weight + layer.get_delta_weight(adapter).to(weight.dtype)
-            with torch.device("meta"):
-                linear = nn.Linear(base.in_features, base.out_features, bias=base.bias is not None)
-            linear.weight = nn.Parameter(weight.detach(), requires_grad=False)
-            linear.bias = base.bias
-            setattr(parent, name, linear)
-    pack(new)
-    return new
+def _merged(layer: LoraLinear, adapters: Sequence[str]) -> nn.Linear:
+    base: Any = layer.get_base_layer()
+    weight = base.weight
+    for adapter in adapters:
+        if adapter in layer.lora_A:
+            weight = weight + layer.get_delta_weight(adapter).to(weight.dtype)
+    with torch.device("meta"):
+        linear = nn.Linear(base.in_features, base.out_features, bias=base.bias is not None)
+    linear.weight = nn.Parameter(weight.detach(), requires_grad=False)
+    linear.bias = base.bias
+    return linear

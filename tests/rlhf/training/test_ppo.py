@@ -27,7 +27,7 @@ from rlhf.steps.sft import Sft
 from rlhf.training import ppo_running
 from rlhf.training.ppo import PPO
 from rlhf.training.ppo_actors import POLICY, Micro, micro_batch
-from rlhf.training.ppo_answers import merged_copy
+from rlhf.training.ppo_answers import MergedCopy
 from rlhf.training.running import Run as Running
 
 QUICK: dict[str, Any] = {
@@ -133,7 +133,12 @@ def test_the_copy_that_writes_is_the_policy(micro: Path, begun: Callable[..., PP
         beside = ppo.actors.inner(ids).logits
         ppo.actors._use(())
         reference = ppo.actors.inner(ids).logits
-        merged = merged_copy(ppo.actors.inner, (POLICY,))(ids).logits
+        copied = MergedCopy(ppo.actors.inner)
+        for _ in range(2):  # it can be had again and again
+            with copied.with_adapters((POLICY,)) as model:
+                merged = model(ids).logits
+        with copied.with_adapters(()) as model:
+            torch.testing.assert_close(model(ids).logits, reference, atol=1e-5, rtol=0)
     torch.testing.assert_close(merged, beside, atol=1e-5, rtol=0)
     assert (beside - reference).abs().max() > 1e-2
     assert all(torch.equal(p, frozen[n]) for n, p in ppo.actors.inner.named_parameters() if "lora" not in n)
