@@ -26,10 +26,10 @@ def records(count: int, seed: int = 0) -> list[dict[str, Any]]:
     found = []
     for n in range(count):
         language = list(WORDS)[n % len(WORDS)]
-        turn = {"role": "user", "content": f"question {n}: {_chat(rng, language, 40)}"}
+        turn = {"role": "user", "content": f"question {n}: {chat(rng, language, 40)}"}
         fields: dict[str, Any] = {"prompt": [turn]}
         for side in ("answer_a", "answer_b"):
-            fields[side] = [{"role": "assistant", "content": _chat(rng, language, 120)}]
+            fields[side] = [{"role": "assistant", "content": chat(rng, language, 120)}]
         metadata = {"language": language, "length": rng.randrange(10, 2000), "margin": round(rng.random(), 4)}
         found.append({"external_id": f"record-{seed}-{n}", "fields": fields, "metadata": metadata})
     return found
@@ -49,7 +49,8 @@ def with_answers(items: list[dict[str, Any]], question: str, people: Sequence[st
     return items
 
 
-def _chat(rng: random.Random, language: str, words: int) -> str:
+def chat(rng: random.Random, language: str, words: int) -> str:
+    """A text of so many words."""
     return " ".join(rng.choice(WORDS[language]) for _ in range(words))
 
 

@@ -150,18 +150,22 @@ class Texts:
 
     def put(self, dataset: str, records: Iterable[tuple[str, dict[str, Any]]]) -> None:
         """Takes in records (id, fields), in the place of what was known of them."""
+        flattened = [
+            (record, {name: folded(flat(value)) for name, value in fields.items()}) for record, fields in records
+        ]
         with closing(self.connect()) as connection, connection:
+            connection.execute("BEGIN IMMEDIATE")  # so that no two number the fields of a data set
             numbers: dict[str, int] = dict(
                 connection.execute("SELECT name, number FROM field WHERE dataset = ?", (dataset,))
             )
-            for record, fields in records:
+            for record, texts in flattened:
                 _forget(connection, "record = ?", record)
                 said = [""] * len(_COLUMNS)
-                for name, value in fields.items():
+                for name, text in texts.items():
                     if name not in numbers:
                         numbers[name] = min(len(numbers), len(_COLUMNS) - 1)
                         connection.execute("INSERT INTO field VALUES (?, ?, ?)", (dataset, name, numbers[name]))
-                    text, n = folded(flat(value)), numbers[name]
+                    n = numbers[name]
                     said[n] = f"{said[n]}\n{text}" if said[n] else text
                 key = connection.execute("INSERT INTO doc(dataset, record) VALUES (?, ?)", (dataset, record)).lastrowid
                 _insert(connection, "body", key, said)

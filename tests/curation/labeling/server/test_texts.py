@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -151,3 +152,17 @@ def test_data_sets_of_many_fields(tmp_path: Path) -> None:
     assert texts.find("d", "field3", "03") == ["r"]
     texts.forget(records=["r"])
     assert texts.find("d", None, "03") == []
+
+
+def test_several_may_write_at_once(tmp_path: Path) -> None:
+    texts = Texts(tmp_path / "search.db")
+    texts.create()
+    with ThreadPoolExecutor(4) as pool:
+        calls = [
+            pool.submit(texts.put, "d", [(f"r{n}-{m}", {f"field{m % 5}": f"word{n:02d}{m:02d}"}) for m in range(20)])
+            for n in range(8)
+        ]
+        for call in calls:
+            call.result()
+    assert len(texts.known()) == 160
+    assert texts.find("d", "field3", "word0713") == ["r7-13"]
