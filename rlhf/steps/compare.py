@@ -78,6 +78,8 @@ class Compare(Acquires, AsksPeople, Step):
                 )
             if isinstance(self.suggestions, PairScorer):
                 raise ValueError(f"`{self.suggestions.op}` gives no numbers; suggest by a scorer that does")
+            if self.suggestions is not None and self.gold is not None:
+                raise ValueError("`gold` has no suggestions, so with `suggestions` people could tell which it is")
             self.check_batches(self.min_submitted, self.max_answers)
             return self
         if people:

@@ -142,6 +142,7 @@ def test_ways_and_gold_are_checked_before_anybody_is_asked(tmp_path: Path) -> No
         ({"decided_by": "brevity", "consensus": "majority"}, "`consensus` is for people"),
         ({"decided_by": "brevity", "gold": "known"}, "`gold` is for people"),
         ({"consensus": "vote"}, "majority"),
+        ({"gold": "known", "suggestions": "words"}, "people could tell"),
     ):
         with pytest.raises(ValidationError, match=words):
             Compare.model_validate({"data": "answers", **wrong})

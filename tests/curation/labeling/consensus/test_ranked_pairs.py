@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from itertools import permutations
+from pathlib import Path
 
 import pytest
 
@@ -92,6 +95,18 @@ def test_a_majority_decides_and_else_it_is_a_tie(votes: list[Ranks], verdict: Ra
 def test_a_majority_of_rankings_is_refused() -> None:
     with pytest.raises(ValueError, match="two answers"):
         majority({"a": (1, 2, 3)})
+
+
+def test_pandalm_s_majority_table(real_data: Path) -> None:
+    """Three people, 999 pairs: 105 ties, 422 for the first and 472 for the second (github.com/WeOpenML/PandaLM)."""
+    choices: list[Ranks] = [(1, 1), (1, 2), (2, 1)]
+    rows = json.loads((real_data / "pandalm" / "testset-v1.json").read_text(encoding="utf-8"))
+    said = {
+        str(n): {who: choices[row[who]] for who in row if who.startswith("annotator")} for n, row in enumerate(rows)
+    }
+    assert all(len(people) == 3 for people in said.values())
+    votes = Counter(agreed(said, "majority")[0].values())
+    assert [votes[choice] for choice in choices] == [105, 422, 472]
 
 
 def test_where_one_prefers_and_two_see_no_difference_the_ways_differ() -> None:
