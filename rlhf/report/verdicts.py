@@ -119,6 +119,8 @@ def _notes(verdict: Mapping[str, Any]) -> Iterator[str]:
         if is_number(verdict.get(plural)):
             yield f"{number(verdict[plural])} {name if verdict[plural] == 1 else plural}"
     for name, value in verdict.items():
+        if name in ("identical", "without_verdict") and not value:
+            continue
         if name not in ("n", "win_rate", "score", "baseline_score", *_COUNTS.values()) and (
             is_number(value) or is_interval(value)
         ):
