@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from test_acquiring import Site
+from label_site import Site
 
 from rlhf.steps.compare import Compare
 

@@ -49,7 +49,7 @@ def fill(folder: Path) -> int:
 
 def test_the_base_reads_the_answers_unless_another_policy_is_named(recipe: Path) -> None:
     loaded = load(recipe)
-    assert loaded.needs("human") == ("answers", "base") and loaded.steps["human"].model_dump()["seed"] == 3
+    assert set(loaded.needs("human")) == {"answers", "base"} and loaded.steps["human"].model_dump()["seed"] == 3
     plain = recipe.with_name("plain.yaml")
     plain.write_text(recipe.read_text().replace("acquire: margin, held_out: 4, batch: 3, ", ""))
     assert load(plain).needs("human") == ("answers",)
