@@ -222,3 +222,18 @@ def test_two_steps_that_ask_about_the_same_pairs_share_the_answers(tmp_path: Pat
 def test_nothing_to_ask_is_complete_at_once(folder: Path, log: Log) -> None:
     same = Candidates(prompt=(Message("user", "Hi"),), answers=(Answer("a"), Answer("a")))
     assert again(folder, log, [same]).complete and not folder.exists()
+
+
+def test_a_bounded_round_of_two_people_finishes_what_it_begins(folder: Path, log: Log) -> None:
+    """Six answers are two to each of three items, and not one to each of six."""
+    data = rows(10)
+    now = again(folder, log, data, min_submitted=2, max_answers=6)
+    prompts = [{row["prompt"] for row in table(form)} for form in now.forms]
+    assert len(prompts) == 2 and prompts[0] == prompts[1] and len(prompts[0]) == 3
+    fill(now.forms[0], "good", limit=2)
+    now = again(folder, log, data, min_submitted=2, max_answers=4)
+    assert (now.message(), sorted(now.missing.values())[:2]) == ("2 of 4 answered", [1, 1])
+    assert now.forms == [folder / "annotator2.csv"], "the two that lack one answer are all that is needed"
+    fill(folder / "annotator2.csv", "good")
+    now = again(folder, log, data, min_submitted=2, max_answers=4)
+    assert now.complete and sorted(map(len, now.said.values())) == [1, 2, 2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from curation.artifact import Evaluation, Ref, pointers
 from curation.errors import RecipeError
 from rlhf.recipe.load import Budget, LoadedRecipe
 from rlhf.recipe.plan import plan
-from rlhf.recipe.profile import Profile
-from rlhf.recipe.run import Choice, RunResult, run
+from rlhf.recipe.profile import Labeling, Profile
+from rlhf.recipe.run import Choice, Listener, Outcome, RunResult, run
 from rlhf.recipe.step import Step
 from rlhf.recipe.store import Store
 
@@ -99,6 +100,55 @@ def test_waiting_lets_other_branches_go_on_and_the_next_run_goes_on(tmp_path: Pa
     form.write_text("7")
     second = run(toy, store)
     assert states(second) == {"ask": "done", "then": "done", "other": "cached"} and second.exit_code == 0
+
+
+class Person(Listener):
+    """Someone who makes a mess of the form when asked, and puts it right when told."""
+
+    def __init__(self, form: Path) -> None:
+        self.form = form
+        self.heard: list[tuple[str, str, str]] = []
+
+    def ended(self, name: str, outcome: Outcome) -> None:
+        self.heard.append((name, outcome.state, outcome.message))
+        if name == "ask" and outcome.state == "waiting":
+            if self.form.is_dir():
+                self.form.rmdir()
+                self.form.write_text("7")
+            else:
+                self.form.mkdir()  # a folder cannot be read: this look fails
+
+
+def test_a_watched_run_stays_while_people_answer_bears_a_failed_look_and_goes_on_by_itself(tmp_path: Path) -> None:
+    store, form = Store(tmp_path / "store"), tmp_path / "form"
+    toy = recipe(tmp_path, ask=toys.AskPeople(form=str(form)), then=toys.Add(data=["ask"]), other=toys.Add(plus=1))
+    toy = dataclasses.replace(toy, profile=Profile(labeling=Labeling(poll_s=0.1)), budget=Budget(hours=1))
+    person = Person(form)
+    result = run(toy, store, listener=person, watch=True)
+    assert states(result) == {"ask": "done", "then": "done", "other": "done"} and result.exit_code == 0
+    assert [(name, state) for name, state, _ in person.heard] == [
+        ("ask", "waiting"),
+        ("then", "skipped"),
+        ("other", "done"),
+        ("ask", "waiting"),
+        ("ask", "done"),
+        ("then", "done"),
+    ]
+    assert person.heard[3][2].endswith("; trying again")
+
+
+def test_a_watched_run_gives_up_when_looking_keeps_failing(tmp_path: Path) -> None:
+    class Away(Person):
+        def ended(self, name: str, outcome: Outcome) -> None:
+            self.heard.append((name, outcome.state, outcome.message))
+            self.form.mkdir(exist_ok=True)
+
+    toy = recipe(tmp_path, ask=toys.AskPeople(form=str(tmp_path / "form")))
+    toy = dataclasses.replace(toy, profile=Profile(labeling=Labeling(poll_s=0.1)))
+    person = Away(tmp_path / "form")
+    result = run(toy, Store(tmp_path / "store"), listener=person, watch=True)
+    assert states(result) == {"ask": "failed"} and result.exit_code == 1
+    assert [state for _, state, _ in person.heard] == ["waiting", "waiting", "failed"], "said once, not at every look"
 
 
 def test_a_gate_is_tested_on_cached_metrics_too_and_stops_what_depends_on_it(tmp_path: Path) -> None:
