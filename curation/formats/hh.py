@@ -23,7 +23,7 @@ _ROLE = {"Human": "user", "Assistant": "assistant"}
 class HH(Pairs):
     """Pairs of transcripts, decided by people. As conversations: the chosen transcript, or each of the two."""
 
-    makes: ClassVar[frozenset[Makes]] = frozenset({"conversations", "preferences"})
+    makes: ClassVar[frozenset[Makes]] = frozenset({"conversations", "candidates", "preferences"})
     reads: ClassVar[frozenset[str]] = frozenset({"chosen", "rejected", "id"})
     telling: ClassVar[frozenset[str]] = frozenset({"chosen", "rejected"})
     decided_by: ClassVar[str] = "people"

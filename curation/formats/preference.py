@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-from curation.conversation import AnyRow, Conversation, Message, Preference
+from curation.conversation import Answer, AnyRow, Candidates, Conversation, Message, Preference
 from curation.formats.completion import answered, is_list, prompted
 from curation.formats.fields import SYSTEM, Refused, absent, first_of, number, record_id, text
 from curation.formats.format import Format, Makes
@@ -40,9 +40,11 @@ class Pairs(Format):
 
 
 class PreferencePair(Pairs):
-    """A prompt with a chosen and a rejected answer. As conversations: the prompt with the chosen one, or with each."""
+    """A prompt with a chosen and a rejected answer. As conversations: the prompt with the chosen one, or with each. As
+    candidates: the two answers side by side, to be judged anew.
+    """
 
-    makes: ClassVar[frozenset[Makes]] = frozenset({"conversations", "preferences"})
+    makes: ClassVar[frozenset[Makes]] = frozenset({"conversations", "candidates", "preferences"})
     revision: ClassVar[int] = 2
     reads: ClassVar[frozenset[str]] = frozenset(
         {*PROMPTS, "input", "chosen", "rejected", *SYSTEM, "id", *(name for both in _RATED for name in both)}
@@ -155,7 +157,17 @@ def made(
     *,
     both: bool = False,
 ) -> list[AnyRow]:
-    """The pair; or the conversation with the chosen answer, or with each of the two, which then is its label."""
+    """The pair; or its two answers as candidates; or the conversation with the chosen answer, or with each of the two,
+    which then is its label.
+
+    Raises:
+        Refused: `several_turns` when an answer is more than one message, which candidates do not hold.
+    """
+    if makes == "candidates":
+        if len(chosen) != 1 or len(rejected) != 1:
+            raise Refused("several_turns")
+        answers = tuple(Answer(m.content, extra=m.extra) for m in (*chosen, *rejected))
+        return [Candidates(prompt=prompt, answers=answers, meta=meta)]
     if makes == "conversations":
         rated = [{"rating": rating} for rating in ratings] if ratings else [{}, {}]
         rows: list[AnyRow] = [

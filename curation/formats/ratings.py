@@ -90,7 +90,9 @@ class Ratings(Format):
         except Refused:
             return ""
         told = [one for one in rated if one.rating is not None]
-        return f"`{name}` holds {len(rated)} answers, {len(told)} of them rated" if told else ""
+        if told:
+            return f"`{name}` holds {len(rated)} answers, {len(told)} of them rated"
+        return f"`{name}` holds {len(rated)} answers" if len(rated) > 1 else ""
 
     def scores(self, makes: Makes) -> frozenset[str]:
         names = {"preferences": {"rating_chosen", "rating_rejected"}, "conversations": {"rating"}}

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rlhf.cli import flags
 
 if TYPE_CHECKING:
-    from rlhf.recipe.load import LoadedRecipe
     from rlhf.recipe.run import RunResult
-    from rlhf.recipe.store import Store
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,13 +56,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Checks, runs, writes the folder; the exit code."""
-    from rlhf.cli import summary
+    from rlhf.cli import folder, summary
     from rlhf.recipe.preset import loaded_for
     from rlhf.recipe.run import run as run_recipe
     from rlhf.recipe.view import view
 
     out = Path(args.out).expanduser()
-    _refuse_others(out)
+    folder.refuse_others(out)
     loaded = loaded_for(
         args.files,
         preset=args.preset,
@@ -81,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     store = flags.open_store(args, loaded.profile)
     with view(sys.stderr if args.json else sys.stdout) as listener:
         result = run_recipe(loaded, store, listener=listener)
-    facts = _release(out, store, result, loaded) if result.exit_code == 0 else None
+    facts = folder.release(out, store, result, loaded, "curated") if result.exit_code == 0 else None
     if args.json:
         _print_json(out, facts, result)
     elif facts is None:
@@ -109,48 +105,6 @@ def _engine(written: str | None) -> list[str]:
 def _name(out: Path) -> str:
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", out.absolute().name).strip("-_")
     return (name or "curated")[:60]
-
-
-def _refuse_others(out: Path) -> None:
-    """Raises where the folder holds something that was not made by this command."""
-    from curation.errors import RecipeError
-
-    if out.is_dir() and not any(out.iterdir()):
-        return
-    if out.exists() and not (out / "curation.json").is_file():
-        what = "is a file" if out.is_file() else "holds something else"
-        raise RecipeError(f"{out} {what}", hint="give --out a folder that is new or empty")
-
-
-def _release(out: Path, store: Store, result: RunResult, loaded: LoadedRecipe) -> dict[str, Any]:
-    """Writes the folder under another name and renames it: it is there when all of it is."""
-    from curation.errors import UserError, disk_is_full
-    from rlhf.evaluation.ancestry import ancestors
-    from rlhf.export import dataset
-
-    manifests = {name: m.model_dump(mode="json") for name, m in result.manifests.items()}
-    made = result.manifests["curated"].output
-    place = Path(os.path.abspath(out))
-    part, old = (place.with_name(f".{place.name}.{what}") for what in ("part", "old"))
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
-        behind = ancestors([made.digest], manifests)
-        folder = store.artifact(made.digest)
-        facts = dataset.write(part, folder, None, behind, folder.parent, loaded.name)
-        if place.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            os.rename(place, old)
-        os.rename(part, place)
-        shutil.rmtree(old, ignore_errors=True)
-    except Exception as error:
-        if not disk_is_full(error):
-            raise
-        hint = "free some space and run again: the rows are curated, and only the folder is to be written"
-        raise UserError(f"the disk that holds {out} is full", hint=hint) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return facts
 
 
 def _print_json(out: Path, facts: dict[str, Any] | None, result: RunResult) -> None:

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rlhf.cli import flags, label_people
+from rlhf.cli import flags, label_import, label_people, label_pull, label_push
 
 if TYPE_CHECKING:
     from curation.labeling.server.home import Home
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 PORT = 6900
 PASSWORD = "RLHF_OWNER_PASSWORD"
 _SHORTEST = 12
+_APART = {"push": label_push, "pull": label_pull, "import": label_import}
+_ABOUT = {
+    "push": "put a file, or what a step made, before people, without a recipe for it",
+    "pull": "take in what people said of it, and write a data set folder",
+    "import": "read the labels of an Argilla data set that somebody else made",
+}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +54,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     label_people.arguments(people)
     backup = actions.add_parser("backup", help="copy everything, while the server runs")
     backup.add_argument("target", metavar="FOLDER", help="a folder that is new; rlhf label serve --home starts from it")
+    for verb, module in _APART.items():
+        module.arguments(actions.add_parser(verb, help=_ABOUT[verb], allow_abbrev=False))
     for action in (serve, status, add, ls, backup):
         action.add_argument(
             "--home", metavar="FOLDER", help="the server's folder (default: RLHF_LABEL_HOME, else argilla in the store)"
@@ -61,6 +69,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.action == "people":
         return label_people.run(args)
+    if args.action in _APART:
+        return _APART[args.action].run(args)
     home = Home(_folder(args.home))
     if args.action == "users":
         return {"add": _add, "list": _list}[args.users](args, home)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from curation.ledger import Ledger
-from rlhf.export.card import licenses, no_path, shown_name
+from rlhf.export.card import licenses, no_path, shown_name, who
 
 Manifests = Mapping[str, Mapping[str, Any]]
 
@@ -61,6 +61,7 @@ def card(
         _head(facts, columns),
         _loading(configs),
         _sources(behind),
+        _deciders(behind),
         _ways(facts),
         _settings(behind),
         _warnings(facts),
@@ -102,6 +103,16 @@ def _loading(configs: Mapping[str, Mapping[str, Sequence[str]]]) -> str:
         if config != "default":
             lines.append(f'{config} = load_dataset("FOLDER", "{config}", split="{next(iter(splits))}")')
     return "\n".join([*lines, "```", ""])
+
+
+def _deciders(behind: Manifests) -> str:
+    lines = []
+    for name, manifest in behind.items():
+        if by := manifest.get("decided_by"):
+            heard = manifest.get("metrics") or {}
+            counts = f": {heard['answers']:,} answers of {heard['annotators']:,}" if "annotators" in heard else ""
+            lines.append(f"- `{name}` ({manifest['step']}): {who(by)}{counts}")
+    return "\n".join(["## Who decided", "", *lines, ""]) if lines else ""
 
 
 def _sources(behind: Manifests) -> str:

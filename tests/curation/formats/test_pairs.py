@@ -137,3 +137,17 @@ def test_the_real_hh_pairs_come_out_as_in_trls_own_script(real_data: Path) -> No
     assert len(records) == 1500
     # The script takes all that follows the shared prompt as one text; one answer holds a second "Assistant:".
     assert [len(row.chosen) for row in different] == [2]
+
+
+def test_a_pair_can_be_judged_anew() -> None:
+    """As candidates: both answers side by side, and nothing of which was preferred but the order in the file."""
+    (row,) = PreferencePair().rows({"prompt": "Hi", "chosen": "Hello!", "rejected": "What?"}, "candidates")
+    assert [m.content for m in row.prompt] == ["Hi"]
+    assert [a.content for a in row.answers] == ["Hello!", "What?"]
+    turns = [
+        {"role": "assistant", "content": "a"},
+        {"role": "user", "content": "b"},
+        {"role": "assistant", "content": "c"},
+    ]
+    long = {"prompt": [{"role": "user", "content": "Hi"}], "chosen": turns, "rejected": turns[:1]}
+    assert PreferencePair().rows(long, "candidates") == "several_turns"
