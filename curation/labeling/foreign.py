@@ -294,7 +294,8 @@ def _shown(taken: Taken, record: Mapping[str, Any], id: str, guidelines: str) ->
         rows = Messages().rows(record)
         if isinstance(rows, str):
             return rows
-        chat: Conversation = rows[0]
+        chat = rows[0]
+        assert isinstance(chat, Conversation)  # what the format makes where it is not told otherwise
         if not chat.reply.strip():
             return "no_answer"
         question = Rating(tuple((name, "") for name in taken.aspects.values()))
@@ -304,7 +305,8 @@ def _shown(taken: Taken, record: Mapping[str, Any], id: str, guidelines: str) ->
         rows = Ratings().rows(record, "candidates")
         if isinstance(rows, str):
             return rows
-        row: Candidates = rows[0]
+        row = rows[0]
+        assert isinstance(row, Candidates)
         answers = [answer.message() for answer in row.answers]
         if len(Distinct.of(row).answers) < len(answers):
             return "identical_answers"

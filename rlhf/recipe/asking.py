@@ -60,7 +60,8 @@ class Asking:
                 "makes": QUESTIONS[self.question],
                 "datasets": [{"path": self.source, "format": self.format}],
             }
-            top, texts = _node({"recipe": self.name, "steps": {_ROWS: rows, self.name: asks}}), {}
+            top = _node({"recipe": self.name, "steps": {_ROWS: rows, self.name: asks}})
+            texts: dict[str, str] = {}
         else:
             here = find_recipe(self.source)
             top, texts = extended(here)
