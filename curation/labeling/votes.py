@@ -9,23 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from itertools import count
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 from curation.conversation import Preference
+
+if TYPE_CHECKING:
+    from curation.labeling.log import Log
 
 PEOPLE = "people"
 """Name of the list in the log."""
 _FORM = re.compile(r"annotator[1-9]\d*")
 WORDS = ("chosen", "rejected", "tie")
 """What a vote can be, in terms of the pair as it stands; `skip` is none."""
-
-
-class Log(Protocol):
-    """Append-only lines; see `rlhf.recipe.step.LabelLog`."""
-
-    def append(self, answers: list[dict[str, Any]]) -> int: ...
-
-    def read(self, question: str) -> list[dict[str, Any]]: ...
 
 
 def pseudonyms(log: Log, people: Iterable[str]) -> dict[str, str]:
