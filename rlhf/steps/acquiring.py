@@ -46,8 +46,9 @@ class Acquires(Settings):
     """In which order people are asked. None: about everything at once. Else in batches, each chosen by what was said so
     far: `d_optimal` (the batch that tells a reward head most), `margin` (where it is least sure), `disagreement` (where
     heads that learned from other labels differ), `delta_ucb` and `thompson` (where one answer may be better by most),
-    or `random`. It ends at `max_answers`, when the interval of the accuracy on held-out records has not become narrower
-    for three batches, or when everything was asked; the page of the run shows the curve. Changing it loses no label."""
+    or `random`. It ends at `max_answers`, when everything was asked, or when the interval of the accuracy on held-out
+    records is no narrower over three batches than over the three before; the page of the run shows the curve. Changing
+    it loses no label."""
     features: Ref[Policy] | None = None
     """The step whose policy reads the answers: the head learns on its last layers' states at the last token. None: the
     `base` of the recipe. Only `random` does without, and then there is no curve and no end by it."""

@@ -145,14 +145,15 @@ def learn(
     test = set(held_out)
     in_batches = {item for batch in batches for item in batch.items}
     known = {key for key in answers if key not in in_batches}  # answered before there were batches
-    shown = pool.verdicts(ranks, test)
+    shown, lengths = pool.verdicts(ranks, test), pool.lengths
     curve: list[Point] = []
     belief = Belief.of(points, Verdicts(), seed)
     for batch in batches:
         known |= set(batch.items)
-        belief = Belief.of(points, pool.verdicts(ranks, known - test), seed)
+        said = pool.verdicts(ranks, known - test)
+        belief = Belief.of(points, said, seed)
         count = sum(answers.get(key, 0) for key in known | test)
-        point = measure(points, belief, shown, pool.lengths, count, seed)
+        point = measure(points, belief, shown, lengths, answers=count, learned=len(said), seed=seed)
         if point and (not curve or count > curve[-1].answers):
             curve.append(point)
     return Learned(tuple(curve), belief)

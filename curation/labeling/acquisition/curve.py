@@ -2,8 +2,8 @@
 
 The accuracy is that on held-out records, which are drawn at random before anything else and never learned from. Its
 interval holds two kinds of chance: which prompts were held out, and which labels the head was fitted on (the heads of
-the bootstrap ensemble stand for other labels). The second kind shrinks as labels come in. When the interval has been no
-narrower for some rounds, asking goes on at its price and shows nothing new.
+the bootstrap ensemble stand for other labels). The second kind shrinks as labels come in. When the interval of the last
+rounds is no narrower than that of the rounds before, asking goes on at its price and shows nothing new.
 
 Beside it stands what "the longer answer wins" gets on the same records, which on many people's preferences is more than
 a small reward model does.
@@ -21,9 +21,9 @@ from curation.labeling.acquisition.pool import Verdicts
 from curation.labeling.acquisition.strategies import Belief
 
 PATIENCE = 3
-"""Rounds without a narrower interval after which it has stopped shrinking."""
+"""Rounds whose mean width is compared with that of as many before them: a single width moves by a tenth by chance."""
 NARROWER = 0.02
-"""Share of the narrowest width so far by which a width must be below it to count as narrower."""
+"""Share by which it must be narrower to count as that."""
 _SAMPLES = 2_000
 _LEVEL = 0.95
 
@@ -34,6 +34,8 @@ class Point:
 
     answers: int
     """Answers that had been submitted, those about held-out records too."""
+    learned: int
+    """Comparisons that the head had learned from."""
     accuracy: float
     low: float
     high: float
@@ -60,7 +62,14 @@ def hits(gaps: Array, outcomes: Array) -> Array:
 
 
 def measure(
-    points: Array, belief: Belief, held_out: Verdicts, lengths: Sequence[int], answers: int, seed: int
+    points: Array,
+    belief: Belief,
+    held_out: Verdicts,
+    lengths: Sequence[int],
+    *,
+    answers: int,
+    learned: int,
+    seed: int,
 ) -> Point | None:
     """The curve's next point; None where no held-out record has a winner yet.
 
@@ -79,7 +88,7 @@ def measure(
     size = np.array(lengths, dtype=np.float64)
     longer = (size[held_out.first] - size[held_out.second])[decided]
     low, high = _interval(right, others, group, seed)
-    return Point(answers, float(right.mean()), low, high, float(hits(longer, outcomes).mean()))
+    return Point(answers, learned, float(right.mean()), low, high, float(hits(longer, outcomes).mean()))
 
 
 def _interval(right: Array, others: Array, group: Array, seed: int) -> tuple[float, float]:
@@ -109,8 +118,12 @@ def _interval(right: Array, others: Array, group: Array, seed: int) -> tuple[flo
 
 
 def has_stopped(curve: Sequence[Point]) -> bool:
-    """Whether none of the last `PATIENCE` rounds had a narrower interval than the narrowest before them."""
-    if len(curve) <= PATIENCE:
+    """Whether the interval of the last `PATIENCE` rounds is on average no narrower than that of as many before them.
+
+    Rounds in which there was nothing to learn from do not count: a head that knows nothing is sure of one half.
+    """
+    widths = [point.width for point in curve if point.learned]
+    if len(widths) < 2 * PATIENCE:
         return False
-    before = min(point.width for point in curve[:-PATIENCE])
-    return min(point.width for point in curve[-PATIENCE:]) >= before * (1 - NARROWER)
+    before, after = widths[-2 * PATIENCE : -PATIENCE], widths[-PATIENCE:]
+    return sum(after) >= sum(before) * (1 - NARROWER)

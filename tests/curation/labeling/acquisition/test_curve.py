@@ -27,7 +27,7 @@ def sure(members: list[float] | None = None) -> Belief:
 
 def test_where_all_heads_agree_the_interval_is_that_of_drawing_the_prompts() -> None:
     points, said = held_out(63, 27)
-    found = measure(points, sure(), said, [1, 2] * 90, 120, 0)
+    found = measure(points, sure(), said, [1, 2] * 90, answers=120, learned=9, seed=0)
     assert found is not None and (found.answers, found.accuracy, found.length) == (120, 0.7, 0.7)
     assert found.low * 90 == pytest.approx(binom.ppf(0.025, 90, 0.7), abs=1.01)
     assert found.high * 90 == pytest.approx(binom.ppf(0.975, 90, 0.7), abs=1.01)
@@ -35,14 +35,14 @@ def test_where_all_heads_agree_the_interval_is_that_of_drawing_the_prompts() -> 
 
 def test_heads_that_disagree_widen_it() -> None:
     points, said = held_out(63, 27)
-    one = measure(points, sure(), said, [1, 2] * 90, 1, 0)
-    other = measure(points, sure([1.0, 1.0, 1.0, -1.0]), said, [1, 2] * 90, 1, 0)
+    one = measure(points, sure(), said, [1, 2] * 90, answers=1, learned=9, seed=0)
+    other = measure(points, sure([1.0, 1.0, 1.0, -1.0]), said, [1, 2] * 90, answers=1, learned=9, seed=0)
     assert one and other and other.accuracy == one.accuracy and other.width > 1.3 * one.width
 
 
 def test_pairs_about_one_prompt_are_drawn_together() -> None:
-    wide = measure(*_with(held_out(60, 30, per_prompt=30)), [1, 2] * 90, 1, 0)
-    narrow = measure(*_with(held_out(60, 30)), [1, 2] * 90, 1, 0)
+    wide = measure(*_with(held_out(60, 30, per_prompt=30)), [1, 2] * 90, answers=1, learned=9, seed=0)
+    narrow = measure(*_with(held_out(60, 30)), [1, 2] * 90, answers=1, learned=9, seed=0)
     assert wide and narrow and wide.width > 2 * narrow.width
 
 
@@ -53,26 +53,28 @@ def _with(both: tuple[np.ndarray, Verdicts]) -> tuple[np.ndarray, Belief, Verdic
 def test_ties_are_left_out_and_a_head_that_says_nothing_gets_one_half() -> None:
     points, said = held_out(4, 0)
     said.add(0, 1, 0.5, "tied")
-    found = measure(points, sure(), said, [2, 1] * 4, 5, 0)
+    found = measure(points, sure(), said, [2, 1] * 4, answers=5, learned=9, seed=0)
     assert found is not None and (found.accuracy, found.length) == (1.0, 0.0)
     assert (found.low, found.high) == (pytest.approx(0.025 ** (1 / 4)), 1.0)  # four out of four prove little
     nothing = Belief(Head(np.zeros(1), np.eye(1), 1.0), np.zeros((4, 1)))
-    blank = measure(points, nothing, said, [1, 1] * 4, 5, 0)
+    blank = measure(points, nothing, said, [1, 1] * 4, answers=5, learned=0, seed=0)
     assert blank is not None and (blank.accuracy, blank.length, blank.width) == (0.5, 0.5, 0.0)
     only = Verdicts()
     only.add(0, 1, 0.5, "tied")
-    assert measure(points, sure(), only, [1, 1] * 4, 5, 0) is None
+    assert measure(points, sure(), only, [1, 1] * 4, answers=5, learned=9, seed=0) is None
 
 
-def a_curve(widths: list[float]) -> list[Point]:
-    return [Point(10 * k, 0.6, 0.6 - w / 2, 0.6 + w / 2, 0.5) for k, w in enumerate(widths)]
+def a_curve(widths: list[float], learned: int = 5) -> list[Point]:
+    return [Point(10 * k, learned * k, 0.6, 0.6 - w / 2, 0.6 + w / 2, 0.5) for k, w in enumerate(widths)]
 
 
-def test_it_has_stopped_when_no_round_of_the_last_few_was_narrower() -> None:
+def test_it_has_stopped_when_the_last_rounds_were_no_narrower_than_those_before() -> None:
+    assert PATIENCE == 3
+    nothing_learned_yet = [0.0]
     shrinking = [0.40, 0.36, 0.32, 0.29, 0.26, 0.23]
-    assert not has_stopped(a_curve(shrinking))
-    flat = [*shrinking, 0.24, 0.23, 0.235]
-    assert has_stopped(a_curve(flat))
-    assert not has_stopped(a_curve(flat[:-1]))  # one round of patience is left
-    assert not has_stopped(a_curve([*flat[:-1], 0.20]))
-    assert not has_stopped(a_curve([0.3] * PATIENCE)) and has_stopped(a_curve([0.3] * (PATIENCE + 1)))
+    assert not has_stopped(a_curve(nothing_learned_yet + shrinking))
+    assert not has_stopped(a_curve([*nothing_learned_yet, *shrinking, 0.27, 0.22]))  # 0.24 against 0.29 on average
+    assert has_stopped(a_curve([*nothing_learned_yet, *shrinking, 0.27, 0.26, 0.25]))  # 0.26 against 0.26
+    flat = [0.3] * 6
+    assert has_stopped(a_curve(nothing_learned_yet + flat)) and not has_stopped(a_curve(nothing_learned_yet + flat[1:]))
+    assert not has_stopped(a_curve(flat, learned=0))  # a head that knows nothing is sure of one half, and that is all
