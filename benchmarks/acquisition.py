@@ -12,6 +12,8 @@ forward pass, kept in `--cache`, so that a second run takes minutes less.
 Beside people's verdicts stand those of a known linear head on the same answers: a control that shows what a strategy
 gains where its model of the world is right.
 
+With `--ends` it measures instead when asking would have ended by itself, and what that cost.
+
 The figure is the area under the curve of held-out accuracy, as a mean over the rounds; beside it its difference to
 `random` with a 95% bootstrap interval, in which held-out prompts and seeds are both drawn anew.
 """
@@ -31,7 +33,7 @@ import numpy as np
 
 from curation.conversation import Conversation, Preference, digest
 from curation.labeling.acquisition import STRATEGIES
-from curation.labeling.acquisition.curve import hits
+from curation.labeling.acquisition.curve import PATIENCE, Point, has_stopped, hits, measure
 from curation.labeling.acquisition.pool import Record, Verdicts, points_of
 from curation.labeling.acquisition.strategies import Belief, by_hash, choose
 
@@ -232,6 +234,36 @@ def report(name: str, data: Set, budget: int, batch: int, seeds: int) -> None:
         print(f"| `{strategy}` | {figures} |", flush=True)
 
 
+def ends(name: str, data: Set, strategy: Any, held_out: int, batch: int, seeds: int) -> None:
+    """Prints after how many batches the interval stops shrinking, and the accuracy then and at the end of the pool."""
+    found = []
+    for seed in range(seeds):
+        order = by_hash([f"{k:04d}" for k in range(len(data.pairs))], seed)[:held_out]
+        test = [data.pairs[int(i)] for i in order]
+        apart = {prompt(p) for p in test}
+        pool = {f"{k:04d}": p for k, p in enumerate(data.pairs) if prompt(p) not in apart}
+        shown, said = Verdicts(), Verdicts()
+        for p in test:
+            shown.add(*data.places(p), 1.0, prompt(p))
+        records = {i: Record(i, prompt(p), data.places(p)) for i, p in pool.items()}
+        curve: list[Point] = []
+        while True:
+            belief = Belief.of(data.points, said, seed)
+            answers, sizes = held_out + len(said), [1] * len(data.points)
+            point = measure(data.points, belief, shown, sizes, answers=answers, learned=len(said), seed=seed)
+            curve += [point] if point else []
+            if not records:
+                break
+            for i in choose(strategy, list(records.values()), data.points, belief, batch, seed):
+                said.add(*data.places(pool[i]), 1.0, prompt(pool[i]))
+                del records[i]
+        curve = curve[1:]  # before that nothing was learned
+        end = next((n for n in range(1, len(curve)) if has_stopped(curve[:n])), len(curve))
+        found.append((end, len(curve), curve[end - 1].accuracy, np.mean([p.accuracy for p in curve[-PATIENCE:]])))
+    end, of, then, last = np.mean(found, axis=0)
+    print(f"| {name} | `{strategy}` | {end:.1f} | {of:.0f} | {then:.3f} | {last:.3f} |", flush=True)
+
+
 def main() -> None:
     """Prints a table for each data set."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -242,6 +274,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=None)
+    parser.add_argument("--ends", action="store_true", help="when asking ends by itself, with batches of 20")
     args = parser.parse_args()
     missing = [path for path, *_ in SETS.values() if args.data is None or not (Path(args.data) / path).is_file()]
     if missing:
@@ -257,8 +290,12 @@ def main() -> None:
     args.cache.mkdir(parents=True, exist_ok=True)
     pairs = read(Path(args.data).resolve(), args.cache.resolve())
     for name, data in featured(pairs, args.cache, args.model).items():
-        report(name, data, args.budget, args.batch, args.seeds)
-        report(f"{name}, verdicts of a known head", decided_by_a_head(data), args.budget, args.batch, args.seeds)
+        for title, verdicts in ((name, data), (f"{name}, verdicts of a known head", decided_by_a_head(data))):
+            if args.ends:
+                for strategy in ("random", "d_optimal"):
+                    ends(title, verdicts, strategy, 60, 20, args.seeds)
+            else:
+                report(title, verdicts, args.budget, args.batch, args.seeds)
 
 
 if __name__ == "__main__":
