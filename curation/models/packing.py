@@ -27,17 +27,20 @@ class PackedLinear(nn.Module):
         return out
 
 
+def packed(linear: nn.Linear) -> nn.Module:
+    """The layer, laid out for the kernels of a CPU; itself on any other device, and where torch cannot do that."""
+    weight = linear.weight
+    can = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
+    fits = weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.bfloat16)
+    return PackedLinear(linear) if can and fits else linear
+
+
 def pack(model: nn.Module) -> None:
     """Replaces the linear layers of a model, one by one, so that memory hardly grows. Does nothing but on a CPU.
 
     An output layer that shares its weight with the embedding keeps that one and gets a packed copy.
     """
-    weights = next(model.parameters())
-    if weights.device.type != "cpu" or weights.dtype not in (torch.float32, torch.bfloat16):
-        return
-    if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_reorder_linear_weight"):
-        return
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if type(child) is nn.Linear:
-                setattr(parent, name, PackedLinear(child))
+                setattr(parent, name, packed(child))

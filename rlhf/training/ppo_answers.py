@@ -22,7 +22,7 @@ from torch import nn
 from curation.conversation import Conversation
 from curation.models.generation import Completion, Request, ask, generate, prompt_key
 from curation.models.loading import Loaded
-from curation.models.packing import pack
+from curation.models.packing import packed
 from curation.models.settings import Sampling
 from curation.progress import SILENT
 from rlhf.training.order import BatchOrder
@@ -158,10 +158,8 @@ class MergedCopy:
     @contextlib.contextmanager
     def with_adapters(self, adapters: Sequence[str]) -> Iterator[Any]:
         """The copy, with these adapters in its weights."""
-        for parent, name, layer in self._places:
-            if isinstance(layer, LoraLinear):
-                setattr(parent, name, _merged(layer, adapters))
-        pack(self.model)
+        for parent, name, layer in self._places:  # one at a time, so that no second copy of all weights is there
+            setattr(parent, name, packed(_merged(layer, adapters) if isinstance(layer, LoraLinear) else layer))
         try:
             yield self.model
         finally:
