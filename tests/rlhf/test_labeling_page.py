@@ -50,6 +50,7 @@ def test_the_page_takes_a_newcomer_to_a_reward_model(tmp_path: Path, micro: Path
     (tmp_path / "helpful.md").write_text("# Prefer the *helpful* one")
     (recipe,) = re.findall(r"`judge.yaml`:\n\n```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
     (tmp_path / "judge.yaml").write_text(recipe)
+    smaller = ["--set", f"base.model_name_or_path={micro}", "--set", "reward.max_steps=2"]
     port = free_port()
     serve = [*RLHF, "label", "serve", "--port", str(port), "--json"]
     server = subprocess.Popen(serve, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
@@ -62,7 +63,7 @@ def test_the_page_takes_a_newcomer_to_a_reward_model(tmp_path: Path, micro: Path
             if words[1:3] == ["label", "pull"]:
                 answered(tmp_path, f"http://127.0.0.1:{port}")
             if words[1] == "run":
-                words += ["--set", f"base.model_name_or_path={micro}", "--set", "reward.max_steps=2", "--no-page"]
+                words += [*smaller, "--no-page"]
             done = subprocess.run([*RLHF, *words[1:]], cwd=tmp_path, env=environment, capture_output=True, text=True)
             assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         server.send_signal(signal.SIGINT)
@@ -74,9 +75,8 @@ def test_the_page_takes_a_newcomer_to_a_reward_model(tmp_path: Path, micro: Path
             server.stdout.close()
     card = (tmp_path / "labels" / "README.md").read_text()
     assert "people: 5 answers of 1" in card
-    shown = subprocess.run(
-        [*RLHF, "show", "judge.yaml", "--json"], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
+    show = [*RLHF, "show", "judge.yaml", *smaller, "--json"]
+    shown = subprocess.run(show, cwd=tmp_path, env=environment, capture_output=True, text=True)
     steps = json.loads(shown.stdout)["steps"]
     assert steps["pairs"]["counts"]["rows"] == 5
     assert steps["reward"]["state"] == "done"
