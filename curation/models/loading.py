@@ -67,7 +67,8 @@ def load_policy(
     Args:
         dtype: `float32`, `bfloat16`, `float16`, or `auto` for the one that the base was saved in.
         where: Default: the device of `use_device`.
-        merge: Add the topmost adapter to the weights too. Generation is a quarter faster; nothing can be trained.
+        merge: Add the topmost adapter to the weights too, if it is a sum. Generation is a quarter faster; nothing can
+            be trained.
         chats: False: a model without a chat template will do, because it is shown plain text.
 
     Raises:
@@ -81,14 +82,15 @@ def load_policy(
         _check_adapter(path)
     if dtype == "auto":
         dtype = str(_config(base).get("dtype") or _config(base).get("torch_dtype") or "float32")
-    to_merge = adapters if merge else adapters[:-1]
+    on_top = bool(adapters) and (not merge or not is_sum(adapters[-1]))
+    to_merge = adapters[:-1] if on_top else adapters
     model: Any = whole_model(
         AutoModelForCausalLM, base, torch.float32 if to_merge else compute_dtype(dtype, where), attn_implementation
     )
     for path in to_merge:
         model = merged(model, path)
     model = model.to(device=where, dtype=compute_dtype(dtype, where))
-    if adapters and not merge:
+    if on_top:
         model = PeftModel.from_pretrained(model, adapters[-1])
     tokenizer = load_tokenizer(folder)
     if not chats and not tokenizer.chat_template:
@@ -133,6 +135,12 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 def generation_config(folder: Path) -> GenerationConfig | None:
     """The generation settings of a full model; they may name more end tokens than the tokenizer does."""
     return GenerationConfig.from_pretrained(folder) if (folder / "generation_config.json").exists() else None
+
+
+def is_sum(folder: Path) -> bool:
+    """Whether an adapter adds something to the weights, so that it can be merged; a LLaMA-Adapter does not."""
+    config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    return bool(config.get("peft_type") != "ADAPTION_PROMPT")
 
 
 def merged(model: PreTrainedModel, folder: Path) -> PreTrainedModel:

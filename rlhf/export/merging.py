@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from curation.errors import UserError
 from curation.models.lineage import Lineage, parents
+from curation.models.loading import is_sum
 from curation.models.saving import save_model
 
 TOLERANCE = 1e-4
@@ -52,6 +53,8 @@ def merge(policy: Path, out: Path, dtype: str) -> dict[str, float]:
         model = PeftModel.from_pretrained(model, adapter).merge_and_unload()
     error = 0.0
     expected = _logits(model, tokenizer)
+    if len(chain) > 1 and not is_sum(policy):
+        raise UserError("this adapter cannot be added to the weights", hint="export with `merged: false`")
     if len(chain) > 1:
         attached = PeftModel.from_pretrained(model, policy).eval()
         expected = _logits(attached, tokenizer)

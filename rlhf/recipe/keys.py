@@ -41,6 +41,8 @@ _HOMES = (
     ("TRL", "trainer/model_config.py", "ModelConfig"),
     ("TRL", "scripts/utils.py", "DatasetConfig"),
     ("peft", "tuners/lora/config.py", "LoraConfig"),
+    ("peft", "tuners/adaption_prompt/config.py", "AdaptionPromptConfig"),
+    ("peft", "config.py", "PeftConfig"),
 )
 """Who may have named a key: (library, file, class), the first one wins."""
 _NOT_A_NAME = {"step", "policy", "data", "prompts", "format", "seed"}

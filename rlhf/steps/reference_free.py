@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -13,6 +13,8 @@ from rlhf.training.settings import Optimizing
 
 class ReferenceFree(Optimizing):
     """Preference optimization without a reference model."""
+
+    apart_from_parent: ClassVar[bool] = True
 
     data: Annotated[list[Ref[Preferences]], ONE_OR_MORE]
     """The pairs; ties are left out. A split data set is trained on by its part `train`, unless another one is named."""

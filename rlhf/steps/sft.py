@@ -16,6 +16,7 @@ class Sft(Optimizing, Step):
     """Supervised fine-tuning on conversations."""
 
     revision: ClassVar[int] = 1
+    apart_from_parent: ClassVar[bool] = True
     step: Literal["sft"] = "sft"
     data: Annotated[list[Ref[Conversations]], ONE_OR_MORE]
     """The chats; a split data set is trained on by its part `train`, unless another one is named."""

@@ -8,12 +8,14 @@ means. What is saved is the new adapter alone, and `lineage.json` says by digest
 from __future__ import annotations
 
 import json
+import types
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from peft import LoraConfig, PeftModel
+from peft import AdaptionPromptConfig, LoraConfig, PeftConfig, PeftModel
+from peft.tuners.adaption_prompt import AdaptionPromptModel
 from torch import Tensor, nn
 from transformers import (
     AutoModelForCausalLM,
@@ -142,12 +144,14 @@ def as_reward_model(policy: PreTrainedModel, pad: int, seed: int) -> PreTrainedM
     return model
 
 
-def lora_config(model: PreTrainedModel, settings: Tuning, task_type: str = "CAUSAL_LM") -> LoraConfig:
-    """A new adapter on the frozen model, as the trainers take it. Its output is zero at first.
+def lora_config(model: PreTrainedModel, settings: Tuning, task_type: str = "CAUSAL_LM") -> PeftConfig:
+    """A new adapter on the frozen model, as the trainers take it. At first it changes no output.
 
     Raises:
         UserError: the settings name layers that the model does not have.
     """
+    if settings.peft_type == "adaption_prompt":
+        return _adaption_prompt(model, settings, task_type)
     wanted = settings.lora_target_modules
     names = {name.rpartition(".")[2] for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     if wanted != "all-linear" and (unknown := sorted(set(wanted) - names)):
@@ -167,9 +171,41 @@ def lora_config(model: PreTrainedModel, settings: Tuning, task_type: str = "CAUS
         target_modules=wanted,
         use_rslora=settings.use_rslora,
         use_dora=settings.use_dora,
+        init_lora_weights=settings.init_lora_weights,
         task_type=task_type,
         modules_to_save=["score"] if task_type == "SEQ_CLS" else None,
     )
+
+
+def _adaption_prompt(model: PreTrainedModel, settings: Tuning, task_type: str) -> PeftConfig:
+    """PEFT's LLaMA-Adapter. It has one gate a layer, where the original has one a head."""
+    kind, layers = model.config.model_type, model.config.get_text_config().num_hidden_layers
+    if kind not in ("llama", "mistral"):
+        raise UserError(f"`peft_type: adaption_prompt` knows models of the types llama and mistral, not {kind}")
+    if settings.adapter_layers > layers:
+        raise UserError(
+            f"`adapter_layers` is {settings.adapter_layers}, and the model has {layers} layers",
+            hint=f"set it to {layers} or less",
+        )
+    return AdaptionPromptConfig(
+        adapter_len=settings.adapter_len, adapter_layers=settings.adapter_layers, task_type=task_type
+    )
+
+
+def let_through(model: nn.Module) -> None:
+    """Lets a LLaMA-Adapter ask the model's forward as it is now; it keeps the one that was there when it was made."""
+    inner = getattr(model, "base_model", None)
+    if isinstance(inner, AdaptionPromptModel):
+        inner.forward = types.MethodType(lambda self, *args, **kwargs: self.model(*args, **kwargs), inner)
+
+
+def keep_beginning(model: PeftModel, folder: Path) -> None:
+    """Writes the adapter as it is before training, which `save_result` takes out of it again."""
+    config = model.peft_config["default"]
+    how = config.init_lora_weights
+    config.init_lora_weights = True
+    model.save_pretrained(folder, selected_adapters=["default"], save_embedding_layers=False)
+    config.init_lora_weights = how
 
 
 def trainable_parameters(model: nn.Module) -> int:
@@ -178,15 +214,24 @@ def trainable_parameters(model: nn.Module) -> int:
 
 
 def save_result(
-    out: Path, model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase, parent: Path, settings: Tuning
+    out: Path,
+    model: PreTrainedModel | PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    parent: Path,
+    settings: Tuning,
+    beginning: Path | None = None,
 ) -> None:
     """Writes the artifact: an adapter, or a full model where all weights were trained or the adapter is merged.
 
     The tokenizer's files are the parent's, byte for byte; a reward model's names another token to pad with.
+
+    Args:
+        beginning: What `keep_beginning` wrote, for an adapter that began in the weights: the difference to it is a
+            plain adapter of twice the rank on the parent's own weights.
     """
     if isinstance(model, PeftModel) and settings.adapter != "merge_first":
         lineage = Lineage.read(parent) if settings.adapter == "continue" else Lineage.read(parent).above(parent.name)
-        _save_adapter(out, model, lineage)
+        _save_adapter(out, model, lineage, beginning)
         lineage.write(out)
     else:
         whole = model.merge_and_unload() if isinstance(model, PeftModel) else model
@@ -203,9 +248,10 @@ def _set_pad(path: Path, token: str | None) -> None:
         path.write_text(json.dumps(config, indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def _save_adapter(out: Path, model: PeftModel, lineage: Lineage) -> None:
+def _save_adapter(out: Path, model: PeftModel, lineage: Lineage, beginning: Path | None) -> None:
     """An adapter folder that holds no path, no time, and nothing in an order that differs between two runs."""
-    model.save_pretrained(out, selected_adapters=["default"], save_embedding_layers=False)
+    more = {"path_initial_model_for_weight_conversion": str(beginning)} if beginning else {}
+    model.save_pretrained(out, selected_adapters=["default"], save_embedding_layers=False, **more)
     (out / "README.md").unlink(missing_ok=True)
     path = out / "adapter_config.json"
     config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

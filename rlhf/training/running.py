@@ -30,7 +30,13 @@ from curation.models.loading import generation_config, load_tokenizer
 from curation.models.numerics import compute_dtype, numerics_class, set_threads, use_device
 from curation.models.template import ChatTemplate
 from curation.progress import Bar
-from rlhf.training.adapters import need_bitsandbytes, save_result, trainable_parameters
+from rlhf.training.adapters import (
+    keep_beginning,
+    let_through,
+    need_bitsandbytes,
+    save_result,
+    trainable_parameters,
+)
 from rlhf.training.checkpoints import KEPT, Checkpoints, newest
 from rlhf.training.columns import held_out_rows, refuse_overlap, training_rows
 from rlhf.training.encoding import Encodings
@@ -47,6 +53,8 @@ if TYPE_CHECKING:
     from rlhf.recipe.step import Room
     from rlhf.training.settings import Optimizing
 
+BEGINNING = "beginning"
+"""Folder in the work folder, of an adapter before training."""
 Encode = Callable[["pl.DataFrame", Bar], Encodings]
 
 
@@ -55,6 +63,10 @@ class Ours(Trainer):
 
     order: BatchOrder
     """Set before `train`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        let_through(self.model)
 
     @property
     def inner(self) -> PreTrainedModel:
@@ -104,6 +116,11 @@ class Run:
     def new_adapter(self) -> bool:
         """True when the trainer puts a new adapter on the parent."""
         return self.step.tune == "lora" and self.step.adapter != "continue"
+
+    @property
+    def begins_in_weights(self) -> bool:
+        """True when the new adapter takes something out of the frozen weights."""
+        return self.new_adapter and self.step.splits_weights
 
     def encode(
         self, refs: Sequence[Ref[Any]], encode: Encode, *, max_length: int | None, what: str
@@ -182,6 +199,8 @@ class Run:
         for weights in trainer.model.parameters():
             if weights.requires_grad and weights.dtype != torch.float32:  # TRL rounds adapters on quantized bases
                 weights.data = weights.data.float()
+        if self.begins_in_weights:
+            keep_beginning(trainer.model, self.room.work / BEGINNING)
         for callback in (PrinterCallback, ProgressCallback):
             trainer.remove_callback(callback)
         checkpoint = newest(self.room.work)
@@ -195,7 +214,7 @@ class Run:
     @contextlib.contextmanager
     def as_parent(self, trainer: Ours) -> Iterator[bool]:
         """The model as it was before training, if that can be had: with its new adapter switched off."""
-        if not self.new_adapter:
+        if not self.new_adapter or self.step.splits_weights:
             yield False
             return
         with trainer.model.disable_adapter():
@@ -216,7 +235,8 @@ class Run:
             trainer.order.seen(state.global_step, rows.learned),
         )
         parameters = trainable_parameters(trainer.model)
-        save_result(self.room.out, trainer.model, self.tokenizer, self.parent, self.step)
+        beginning = self.room.work / BEGINNING if self.begins_in_weights else None
+        save_result(self.room.out, trainer.model, self.tokenizer, self.parent, self.step, beginning)
         return {
             "metrics": {
                 "steps": state.global_step,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -37,7 +37,17 @@ Optimizer = Literal[
     "paged_adamw_8bit",
     "paged_adamw_32bit",
 ]
-_ADAPTER_KEYS = ("adapter", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules", "use_rslora", "use_dora")
+_LORA_KEYS = (
+    "lora_r",
+    "lora_alpha",
+    "lora_dropout",
+    "lora_target_modules",
+    "use_rslora",
+    "use_dora",
+    "init_lora_weights",
+)
+_PROMPT_KEYS = ("adapter_len", "adapter_layers")
+_ADAPTER_KEYS = ("adapter", "peft_type", *_LORA_KEYS, *_PROMPT_KEYS)
 
 
 def by_tune(lora: float, full: float) -> Callable[[dict[str, Any]], float]:
@@ -54,6 +64,14 @@ class Tuning(Settings):
     """What becomes of the parent's adapters. `new`: they are frozen, merged in memory, and a new adapter is trained on
     top (for DPO the parent is the reference). `continue`: the parent's topmost adapter is trained on, and the result
     replaces it. `merge_first`: like `new`, but the result is saved merged, as a full model that stands on nothing."""
+    peft_type: Literal["lora", "adaption_prompt"] = "lora"
+    """The adapter. `adaption_prompt` is LLaMA-Adapter (arXiv 2303.16199): a few learned tokens that the upper layers
+    look at, through a gate that is closed at first; for models of the types llama and mistral, in `sft`, `orpo` and
+    `cpo`."""
+    adapter_len: int = Field(10, ge=1)
+    """Tokens of an `adaption_prompt` in each layer."""
+    adapter_layers: int = Field(30, ge=1)
+    """Layers that get an `adaption_prompt`, counted from the top."""
     lora_r: int = Field(16, ge=1)
     """Rank of the adapter: trainable weights grow with it."""
     lora_alpha: int = Field(32, ge=1)
@@ -66,6 +84,10 @@ class Tuning(Settings):
     """Rank-stabilized scaling (arXiv 2312.03732), for high ranks."""
     use_dora: bool = False
     """Weight-decomposed LoRA (arXiv 2402.09353): a little better at low ranks, about a third slower."""
+    init_lora_weights: bool | Literal["gaussian", "olora", "pissa", "pissa_niter_16"] = True
+    """Where a LoRA adapter begins. `true`: at zero. `pissa` (arXiv 2404.02948; `pissa_niter_16` is quick and near) and
+    `olora` (arXiv 2406.01775) begin in the weights' own main directions, which learns faster; what is saved is a plain
+    adapter of twice the rank. In `sft`, `orpo` and `cpo`, which compare with no parent."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Numbers of the forward pass. `bfloat16` keeps the frozen weights in bfloat16 and the trained ones in float32,
     under autocast: half the memory, faster where the hardware has it."""
@@ -78,6 +100,35 @@ class Tuning(Settings):
     use_bnb_nested_quant: bool = False
     """Quantize the constants of the 4-bit blocks too: 0.4 bits a weight less."""
 
+    apart_from_parent: ClassVar[bool] = False
+    """Whether a method can do with an adapter that is not the parent when it is switched off."""
+
+    @model_validator(mode="after")
+    def _adapters_fit(self) -> Self:
+        if self.peft_type != "lora" or self.splits_weights:
+            what = self.peft_type if self.peft_type != "lora" else f"init_lora_weights: {self.init_lora_weights}"
+            if not self.apart_from_parent:
+                raise ValueError(f"`{what}` is for `sft`, `orpo` and `cpo`; this method takes a plain LoRA adapter")
+            if self.quantized:
+                raise ValueError(f"`{what}` does not go with weights in 4 or 8 bits")
+        if self.peft_type != "lora":
+            if lora := [key for key in _LORA_KEYS if key in self.model_fields_set]:
+                raise ValueError(f"`peft_type: {self.peft_type}` is no LoRA, so `{lora[0]}` has no meaning")
+            if self.adapter != "new":
+                raise ValueError(f"`peft_type: {self.peft_type}` cannot be merged or continued; use `adapter: new`")
+        elif prompt := [key for key in _PROMPT_KEYS if key in self.model_fields_set]:
+            raise ValueError(f"`{prompt[0]}` is for `peft_type: adaption_prompt`")
+        if self.init_lora_weights is False:
+            raise ValueError("`init_lora_weights: false` would change the model before it has learned anything")
+        if self.splits_weights and self.use_dora:
+            raise ValueError(f"`use_dora` does not go with `init_lora_weights: {self.init_lora_weights}`")
+        return self
+
+    @property
+    def splits_weights(self) -> bool:
+        """Whether a new adapter takes something out of the frozen weights: switched off, it is not the parent."""
+        return isinstance(self.init_lora_weights, str) and self.init_lora_weights != "gaussian"
+
     @model_validator(mode="after")
     def _belongs_together(self) -> Self:
         written = [key for key in _ADAPTER_KEYS if key in self.model_fields_set]
@@ -85,7 +136,7 @@ class Tuning(Settings):
             raise ValueError(
                 f"`tune: full` trains all weights, so `{written[0]}` has no meaning; remove one of the two"
             )
-        if self.adapter == "continue" and (fixed := [key for key in written if key.startswith(("lora_", "use_"))]):
+        if self.adapter == "continue" and (fixed := [key for key in written if key in (*_LORA_KEYS, *_PROMPT_KEYS)]):
             raise ValueError(f"`adapter: continue` takes the parent's shape, so remove `{fixed[0]}`")
         if self.quantized and self.tune == "full":
             raise ValueError("weights in 4 or 8 bits cannot be trained; use `tune: lora`")

@@ -19,7 +19,18 @@ NAMES = [file.removesuffix(".yaml") for file in FILES if file not in PROFILES]
 
 
 def test_there_is_something_to_read() -> None:
-    full = {"alpaca", "alpaca-data", "vicuna", "less-is-more", "gpt4all", "koala", "openassistant", "gsm8k", "stack"}
+    full = {
+        "alpaca",
+        "alpaca-data",
+        "vicuna",
+        "less-is-more",
+        "gpt4all",
+        "koala",
+        "openassistant",
+        "gsm8k",
+        "stack",
+        "llama-adapter",
+    }
     there = {"smoke", "quickstart", "openassistant-vi", *full, *(f"mini/{name}" for name in full)}
     assert there <= set(NAMES)
 

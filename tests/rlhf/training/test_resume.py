@@ -72,11 +72,20 @@ def test_killed_and_resumed_is_never_killed(micro_copy: Path, rows_ref: Make, tm
 def test_the_other_methods_too(micro_copy: Path, rows_ref: Make, tmp_path: Path) -> None:
     pairs = rows_ref([pair(i) for i in range(20)])
     judged = rows_ref([chat(i, label=i % 2 == 0) for i in range(20)])
+    judged_good = rows_ref([chat(i) for i in range(20)])
+    plain: dict[str, Any] = {"policy": model_ref(micro_copy), **COMMON}
     common: dict[str, Any] = {"policy": model_ref(micro_copy), "disable_dropout": False, **COMMON}
     steps = {
         "kto": Kto(data=judged, **common),
         "orpo": Orpo(data=pairs, **common),
         "cpo": Cpo(data=pairs, **common),
+        "sft, pissa": Sft(data=judged_good, init_lora_weights="pissa", **plain),
+        "sft, llama-adapter": Sft(
+            data=judged_good,
+            peft_type="adaption_prompt",
+            adapter_layers=2,
+            **{k: v for k, v in plain.items() if "lora" not in k},
+        ),
     }
     kill_and_resume(steps, tmp_path)
 
