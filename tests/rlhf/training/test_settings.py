@@ -72,7 +72,8 @@ def test_keys_are_those_of_trl_and_transformers() -> None:
         (Grpo, GRPOConfig),
         (Distill, DistillationConfig),
     ):
-        theirs = {f.name for c in (config, ModelConfig) for f in dataclasses.fields(c)}
+        peft = (LoraConfig, AdaptionPromptConfig)
+        theirs = {f.name for c in (config, ModelConfig, *peft) for f in dataclasses.fields(c)}
         assert set(cls.model_fields) - theirs <= OURS, cls
 
 
