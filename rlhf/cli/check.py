@@ -11,17 +11,27 @@ from rlhf.cli import flags
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the flags."""
-    flags.add_recipe(parser, store=False)
+    flags.add_recipe(parser)
+    parser.add_argument(
+        "--deep",
+        action="store_true",
+        help="also look at the rows that each training step would be given, as its model would see them; nothing is "
+        "trained (exit code 1: a run would be stopped)",
+    )
     flags.add_output(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 when nothing is wrong (warnings may be printed), else 2."""
+    """0 when nothing is wrong (warnings may be printed), else 2; with `--deep` 1 when a run would be stopped."""
     from rlhf.cli.table import filled
     from rlhf.recipe.check import check
     from rlhf.recipe.problem import RecipeProblems, shown
 
     checked = check(args.recipe, sets=args.set, profile=args.profile)
+    if args.deep and not checked.problems:
+        from rlhf.cli.deep import deep
+
+        return deep(checked.loaded, flags.open_store(args, checked.loaded.profile), as_json=args.json)
     if args.json:
         found = {
             "recipe": checked.loaded.name,

@@ -48,6 +48,7 @@ def test_the_learning_rate_follows_what_is_trained(cls: type[Sft | Reward | Dpo]
 
 
 def test_keys_are_those_of_trl_and_transformers() -> None:
+    from peft import AdaptionPromptConfig, LoraConfig
     from trl import (
         DistillationConfig,
         DPOConfig,
