@@ -35,6 +35,7 @@ OURS = {
         "dtype",
         "global_batch_size",
         "held_out_rows",
+        "rewards_l2_coefficient",
     ),
 }
 """Keys that are the architecture's; all others are TRL's or transformers'."""
