@@ -9,6 +9,10 @@ Stages, barriers, marks and files are those of `curation.engines.staged`; only w
 - Model scorers are actors that keep their model open; each is given the same fixed chunks as anywhere else, and this
   process alone reads and fills the score cache. What asks an endpoint stays here too: keys and budget are not sent out.
 
+Tasks, and not a data set of Ray Data: stages leave their batches on the disk anyway, where a killed run goes on, and
+no rows need to move between them. On one machine 200,000 chats take 1.4 times the CPU seconds of the local engine
+(`benchmarks/curation`), Ray's own processes included.
+
 Batches in flight are bounded, so that memory is, and a driver that is killed goes on at the first batch without mark.
 """
 
