@@ -108,6 +108,8 @@ def run(job: Job, python: Path, given: Path, threads: int, timeout: float) -> di
         command = [str(python), str(HERE / "peers" / job.script), str(given), folder, str(threads), *job.arguments]
         cost: Cost = measured(command, log, timeout)
         found: dict[str, Any] = asdict(cost)
+        if cost.code and cost.wall > timeout:
+            return {**found, "error": f"not finished: stopped after {cost.wall:.0f} s and {cost.cpu:.0f} CPU s"}
         if cost.code:
             said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
             return {**found, "error": (said or ["nothing was said"])[-1][:200]}
