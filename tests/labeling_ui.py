@@ -57,7 +57,11 @@ class Person:
         self.page.locator(SHOWN).first.wait_for()
 
     def presses(self, *keys: str) -> None:
-        """As fast as the page follows: it takes Enter once the answer is whole."""
+        """As fast as the page follows: a new record takes keys once the note of the last one has let go of them, and
+        Enter once the answer is whole.
+        """
+        free = "() => !document.activeElement?.closest(\"[aria-label='Question: note']\")"
+        self.until(lambda: bool(self.page.evaluate(free)))
         for key in keys:
             if key == "Enter":
                 self.page.locator("button[type=submit]:enabled").wait_for()
@@ -125,9 +129,8 @@ class Person:
         self.page.keyboard.type(text)
 
     def reads_guidelines(self) -> None:
-        """Unfolds them below the record, then turns back to it: Enter would fold them again."""
+        """Unfolds them below the record. The keys follow the focus, which is no longer in the form then."""
         self.page.locator(".panel__header").filter(has_text="Guidelines").first.click()
-        self.page.locator(SHOWN).first.click()
 
     def searches(self, text: str) -> None:
         box = self.page.locator("input[role=search]")

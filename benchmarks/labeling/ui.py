@@ -81,8 +81,7 @@ def decides(person: Person, count: int) -> list[float]:
     """Milliseconds from Enter to the next record."""
     person.page.evaluate(WATCH)
     for number in range(count):
-        person.presses("1")
-        person.presses("Enter")
+        person.presses("1", "Enter")
         person.until(lambda: person.page.evaluate("window.waits.length") > number)  # noqa: B023
     waits: list[float] = person.page.evaluate("window.waits")
     return waits

@@ -86,6 +86,7 @@ def test_two_people_compare(
     assert ann.page.url.startswith(step["hint"])
     ann.reads_guidelines()
     ann.says("Prefer what is right.")
+    ann.opens(step["hint"])
     assert ann.total() == 5
     assert "model-" not in ann.page.content(), "nobody sees who wrote an answer"
 
