@@ -321,7 +321,7 @@ def text(args: argparse.Namespace, cache: Path) -> None:
         base = ppo.writer.loaded()
         for name, reference in (("before", True), ("after", False)):
             made = ppo.writer.write(requests, reference=reference)
-            ppo.actors._use(())
+            ppo.actors.use(())
             rows = [
                 (r.prompt, [*c.tokens, *([] if c.end is None else [c.end])])
                 for r, c in zip(requests, made, strict=True)

@@ -33,7 +33,7 @@ class AnswerFormat(Scorer):
             re.compile(pattern)
         except re.error as error:
             raise ValueError(f"this is no regular expression: {error}") from None
-        if re.search(r"\(\?(<?[=!])|\\[1-9]", pattern):
+        if re.search(r"\(\?(<?[=!]|P=|\(|>)|\\[1-9]", pattern):
             raise ValueError("look-around and back references cannot be matched in time that is known beforehand")
         return pattern
 

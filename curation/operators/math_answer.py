@@ -47,7 +47,8 @@ class MathAnswer(Scorer):
         gold = _parsed(_result(str(expected)))
         if not gold:
             raise UserError(
-                f"`math_answer` finds no expression in the reference answer {str(expected)[:80]!r} of row {row.id}"
+                f"`math_answer` finds no expression in the reference answer {str(expected)[:80]!r} of row {row.id}",
+                hint="a reference is a number or an expression; drop rows with other ones, or name another `reference`",
             )
         said = _parsed(_result(row.reply[-_MOST:]))
         return bool(said) and bool(_library().verify(gold, said, **_limits("timeout_seconds")))

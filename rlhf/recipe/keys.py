@@ -45,6 +45,22 @@ _HOMES = (
     ("peft", "config.py", "PeftConfig"),
 )
 """Who may have named a key: (library, file, class), the first one wins."""
+_FORMER = {
+    "TRL": (
+        "num_mini_batches",
+        "num_ppo_epochs",
+        "whiten_rewards",
+        "kl_coef",
+        "kl_estimator",
+        "cliprange",
+        "cliprange_value",
+        "vf_coef",
+        "gamma",
+        "lam",
+        "missing_eos_penalty",
+    )
+}
+"""Names of classes that are gone: of the PPOConfig in TRL 1.12."""
 _NOT_A_NAME = {"step", "policy", "data", "prompts", "format", "seed"}
 """Words that are too common to be anybody's."""
 
@@ -239,6 +255,8 @@ def _homes() -> dict[str, str]:
                 for line in node.body:
                     if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
                         found.setdefault(line.target.id, library)
+    for library, keys in _FORMER.items():
+        found.update({key: library for key in keys if key not in found})
     return {key: home for key, home in found.items() if key not in _NOT_A_NAME} | {"revision": "datasets"}
 
 

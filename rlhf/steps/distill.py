@@ -20,7 +20,7 @@ class Distill(Answering, Step):
     revision: ClassVar[int] = 1
     step: Literal["distill"] = "distill"
     teacher: Ref[Policy]
-    """Whose probabilities are learned: a step that made a larger policy, or a `base`-like step."""
+    """Whose probabilities are learned: a step that makes a policy, or a second `base` step with a larger model."""
     learning_rate: float = Field(default_factory=by_tune(1e-4, 1e-5), gt=0)
     """The highest learning rate. Default: 1e-4 with LoRA, 1e-5 for all weights."""
     beta: float = Field(1.0, ge=0, le=1)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from curation.chat import Connections, Endpoint, Usage, connected
-from rlhf.recipe.step import Room
+from rlhf.recipe.step import Done, Room, Step
+
+S = TypeVar("S", bound=Step)
 
 
 @contextmanager
@@ -22,3 +24,18 @@ def reachable(room: Room) -> Iterator[Connections]:
 def judged(connections: Connections) -> dict[str, Any]:
     """For a step's metrics: how a judge's points were read, by probability or as the number that it wrote."""
     return {"judged": dict(connections.usage.notes)} if connections.usage.notes else {}
+
+
+def rewarded(train: Callable[[S, Room], dict[str, Any]], step: S, room: Room) -> Done:
+    """Trains with rewards that may come from a server, and says what they cost.
+
+    Args:
+        train: Gives the fields of `Done`.
+    """
+    from curation.models import release
+
+    with reachable(room) as connections:
+        found = train(step, room)
+        found["metrics"].update(judged(connections))
+    release()  # the process goes on to the next step when it has become small again
+    return Done(**found, usd=connections.usage.usd)

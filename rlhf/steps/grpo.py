@@ -31,15 +31,12 @@ class Grpo(Online, Step):
     """Whose deviation the advantages are divided by."""
     importance_sampling_level: Literal["token", "sequence"] = "token"
     """Whether a token's or an answer's probability ratio is clipped (`sequence`: GSPO, arXiv 2507.18071)."""
-
     use_bias_correction_kl: bool = True
     """Weigh the divergence by the probability ratio, so that its gradient is unbiased (arXiv 2512.02556); false: the
     first paper's."""
 
     def run(self, room: Room) -> Done:
-        from curation.models import release
+        from rlhf.steps.endpoints import rewarded
         from rlhf.training.grpo import train
 
-        done = Done(**train(self, room))
-        release()  # the process goes on to the next step when it has become small again
-        return done
+        return rewarded(train, self, room)

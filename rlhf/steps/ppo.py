@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 class Ppo(Rewarded, Optimizing, Step):
     """Proximal policy optimization (arXiv 1707.06347) with a KL penalty (arXiv 1909.08593), on one frozen base.
 
-    Keys are those of the PPOConfig of TRL 1.12, the last one that had PPO. `response_length` is `max_completion_length`
-    here, as in all steps that draw answers.
+    What the PPOConfig of TRL 1.12 had, the last one, has its name there. But `response_length` is
+    `max_completion_length`, as in all steps that draw answers, and `total_episodes` is `num_train_epochs` or
+    `max_steps`.
     """
 
     revision: ClassVar[int] = 1
@@ -107,12 +108,7 @@ class Ppo(Rewarded, Optimizing, Step):
         return Policy
 
     def run(self, room: Room) -> Done:
-        from curation.models import release
-        from rlhf.steps.endpoints import judged, reachable
+        from rlhf.steps.endpoints import rewarded
         from rlhf.training.ppo_running import train
 
-        with reachable(room) as connections:
-            found: dict[str, Any] = train(self, room)
-            found["metrics"].update(judged(connections))
-        release()  # the process goes on to the next step when it has become small again
-        return Done(**found, usd=connections.usage.usd)
+        return rewarded(train, self, room)

@@ -137,7 +137,7 @@ class Rate(AsksPeople, Step):
         dropped = reasons(lost)
         if not made:
             why = ", ".join(f"{n} {word}" for word, n in dropped.items()) or "there are no rows"
-            raise UserError(f"no chat was rated: {why}")
+            raise UserError(f"no chat was rated: {why}", hint="look at why rows were left out, or rate others")
         table.write_rows(room.out, made, Conversation)
         means = {name: sum(row.scores[name] for row in made) / len(made) for name in self._columns()}
         entry = Entry(operator="rate", made=len(rows), kept=len(made), dropped=dropped)

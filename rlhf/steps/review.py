@@ -70,7 +70,8 @@ class Review(AsksPeople, Step):
         kept = [*out.accepted, *out.edited]
         dropped = reasons(out.lost)
         if not kept:
-            raise UserError(f"no chat is left: {', '.join(f'{n} {word}' for word, n in dropped.items()) or 'no rows'}")
+            why = ", ".join(f"{n} {word}" for word, n in dropped.items()) or "no rows"
+            raise UserError(f"no chat is left: {why}", hint="put up other rows: what people said stays in the log")
         table.write_rows(room.out, kept, Conversation)
         edited = len(out.edited)
         about = of_questions(now, lambda v: {"action": v["action"]}, names_of(now, room), room, grades=False)

@@ -28,9 +28,7 @@ class Rloo(Online, Step):
     """Rewards are held between these two numbers. None: they are taken as they are."""
 
     def run(self, room: Room) -> Done:
-        from curation.models import release
+        from rlhf.steps.endpoints import rewarded
         from rlhf.training.rloo import train
 
-        done = Done(**train(self, room))
-        release()  # the process goes on to the next step when it has become small again
-        return done
+        return rewarded(train, self, room)

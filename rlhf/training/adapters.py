@@ -63,7 +63,10 @@ def load_parent(
     check_folder(base, title(base))
     going_on = settings.adapter == "continue"
     if going_on and not adapters:
-        raise UserError("`adapter: continue` needs a policy that is an adapter, and this one is a full model")
+        raise UserError(
+            "`adapter: continue` needs a policy that is an adapter, and this one is a full model",
+            hint="use `adapter: new`",
+        )
     if settings.quantized and adapters:
         raise UserError(
             "a base in 4 or 8 bits cannot take in the adapters that the policy stands on",
@@ -181,7 +184,10 @@ def _adaption_prompt(model: PreTrainedModel, settings: Tuning, task_type: str) -
     """PEFT's LLaMA-Adapter. It has one gate a layer, where the original has one a head."""
     kind, layers = model.config.model_type, model.config.get_text_config().num_hidden_layers
     if kind not in ("llama", "mistral"):
-        raise UserError(f"`peft_type: adaption_prompt` knows models of the types llama and mistral, not {kind}")
+        raise UserError(
+            f"`peft_type: adaption_prompt` knows models of the types llama and mistral, not {kind}",
+            hint="take `peft_type: lora`, or another base",
+        )
     if settings.adapter_layers > layers:
         raise UserError(
             f"`adapter_layers` is {settings.adapter_layers}, and the model has {layers} layers",

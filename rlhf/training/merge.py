@@ -83,7 +83,10 @@ def read(ref: Ref[Policy]) -> Adapter:
     a = {name.removesuffix(_A): w.float() for name, w in weights.items() if name.endswith(_A)}
     b = {name.removesuffix(_B): w.float() for name, w in weights.items() if name.endswith(_B)}
     if a.keys() != b.keys() or len(a) + len(b) != len(weights):
-        raise UserError(f"the adapter of {ref.step!r} holds more than the two factors of each layer")
+        raise UserError(
+            f"the adapter of {ref.step!r} holds more than the two factors of each layer",
+            hint="train a plain LoRA adapter: only such can be added up",
+        )
     return Adapter(ref.step, config, a, b)
 
 

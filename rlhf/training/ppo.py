@@ -257,8 +257,8 @@ class PPO:
         """Statistics of the answers."""
         tokens_G = rollout.mask.sum(1)
         total = float(tokens_G.sum())
-        left = whitened_variance(returns_GT - rollout.values, rollout.mask)
-        spread = whitened_variance(returns_GT, rollout.mask)
+        left = variance(returns_GT - rollout.values, rollout.mask)
+        spread = variance(returns_GT, rollout.mask)
         return {
             "reward": sum(rollout.scored.total) / len(rollout.chats),
             **{f"reward_{name}": sum(part) / len(part) for name, part in rollout.scored.parts.items()},
@@ -312,7 +312,7 @@ def whiten(x: Tensor, mask: Tensor, *, shift_mean: bool = True) -> Tensor:
     return (white if shift_mean else white + mean) * mask
 
 
-def whitened_variance(x: Tensor, mask: Tensor) -> float:
+def variance(x: Tensor, mask: Tensor) -> float:
     """Variance over the mask."""
     return float(x[mask].var(correction=0))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,7 @@ class Actors:
             weights.requires_grad_(_of(POLICY, name) or _of(VALUE, name))
             if weights.requires_grad:
                 weights.data = weights.data.float()
-        self._use(())
+        self.use(())
 
     @property
     def policy_weights(self) -> dict[str, nn.Parameter]:
@@ -193,7 +194,7 @@ class Actors:
         return value_K
 
     def _hidden(self, adapters: tuple[str, ...], micro: Micro) -> Tensor:
-        self._use(adapters)
+        self.use(adapters)
         with self.computing():
             hidden_BTD: Tensor = self.inner.base_model(**micro.inputs, use_cache=False).last_hidden_state
         return hidden_BTD[micro.at]
@@ -216,9 +217,7 @@ class Actors:
         if not self._plain:
             return (output_logits(self.inner, hidden_CD * self.temperature) / self.temperature).log_softmax(-1)
         weight, bias = self._head()
-        logits_CV = nn.functional.linear(
-            hidden_CD, weight
-        )  # the bias apart, as where it is learned from: same rounding
+        logits_CV = nn.functional.linear(hidden_CD, weight)  # the bias apart, as in learning: the same rounding
         logits_CV = (logits_CV if bias is None else logits_CV + bias.to(logits_CV.dtype)).float()
         return logits_CV.sub_(logits_CV.logsumexp(-1, keepdim=True))
 
@@ -241,22 +240,22 @@ class Actors:
         """The arithmetic that `dtype` asks for."""
         return torch.autocast(self.device.type, self._autocast, enabled=self._autocast is not None)
 
-    def _use(self, adapters: tuple[str, ...]) -> None:
+    def use(self, adapters: tuple[str, ...]) -> None:
         """Switches to these adapters, or to the base alone.
 
         peft's own switch decides at once which weights are trained, and takes as long as a small model's forward pass.
         """
-        for layer in self._layers():
+        for layer in self.layers:
             if not adapters:
                 layer._disable_adapters = True
             else:
                 layer._disable_adapters = False
                 layer._active_adapter = list(adapters)
 
-    def _layers(self) -> list[BaseTunerLayer]:
-        if not hasattr(self, "_found"):
-            self._found = [m for m in self.model.modules() if isinstance(m, BaseTunerLayer)]
-        return self._found
+    @cached_property
+    def layers(self) -> list[BaseTunerLayer]:
+        """The layers that have adapters."""
+        return [m for m in self.model.modules() if isinstance(m, BaseTunerLayer)]
 
     # Rewards on the same base
 
@@ -292,7 +291,7 @@ class Actors:
         for n, p in self.model.named_parameters():
             if _of(name, n):
                 p.requires_grad_(False)
-        self.__dict__.pop("_found", None)
+        self.__dict__.pop("layers", None)  # there may be more of them now
         linear = nn.Linear(width, 1, bias=False)
         linear.weight = nn.Parameter(head.float(), requires_grad=False)
         text = self.inner.config.get_text_config()
@@ -318,7 +317,7 @@ class SharedReward:
         Raises:
             Refused: a chat cannot be written in the model's template.
         """
-        self.actors._use(self.adapters)
+        self.actors.use(self.adapters)
         with self.actors.computing():
             return rewards_of(self.loaded, [chat_ids(self.loaded, chat) for chat in chats])
 

@@ -1,7 +1,7 @@
 """Answers of the policy as it is now: the prompts of an update, and a model that writes fast.
 
-An adapter costs a quarter of the speed of writing. So for each update's answers there is a copy of the layers with the
-adapter added to their weights, laid out for the CPU's kernels; it shares all else with the base and is gone before
+Writing with an adapter beside the weights is slower. So for each update's answers there is a copy of the layers with
+the adapter added to their weights, laid out for the CPU's kernels; it shares all else with the base and is gone before
 anything is learned, so the two peaks of memory do not add up. The base itself is never touched, so that the reference
 stays what it was to the last bit. Quantized layers and DoRA's are no plain sums, and write with their adapter.
 """
@@ -127,13 +127,13 @@ class Writer:
         adapters = self.actors.reference if reference else (POLICY,)
         layers = [m for m in self.actors.inner.modules() if isinstance(m, LoraLinear)]
         plain = all(type(m.get_base_layer()) is nn.Linear and not any(m.use_dora.values()) for m in layers)
-        if self.merge and plain and len(layers) == len(self.actors._layers()):
+        if self.merge and plain and len(layers) == len(self.actors.layers):
             if self._copy is None:
                 self._copy = MergedCopy(self.actors.inner)
             with self._copy.with_adapters(adapters) as model:
                 yield model
             return
-        self.actors._use(adapters)
+        self.actors.use(adapters)
         with self.actors.computing():
             yield self.actors.inner
 

@@ -72,7 +72,14 @@ def test_the_whole_answer_must_have_the_form(pattern: str | None, said: str, has
 
 
 @pytest.mark.parametrize(
-    ("pattern", "said"), [("(", "no regular expression"), (r"(?=a)a", "look-around"), (r"(a)\1", "look-")]
+    ("pattern", "said"),
+    [
+        ("(", "no regular expression"),
+        (r"(?=a)a", "look-around"),
+        (r"(a)\1", "look-"),
+        (r"(?P<a>a)(?P=a)", "look-"),
+        (r"(a)(?(1)b|c)", "look-"),
+    ],
 )
 def test_a_pattern_that_might_never_end_is_refused(pattern: str, said: str) -> None:
     with pytest.raises(ValidationError, match=said):

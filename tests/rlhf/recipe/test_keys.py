@@ -28,4 +28,6 @@ def test_whose_name_a_key_is() -> None:
     named = {line[0].strip("| `"): line[2] for line in lines}
     assert named["learning_rate"] == "transformers"
     assert named["beta"] == named["lora_r"] == named["assistant_only_loss"] == "TRL"
+    assert named["cliprange"] == named["num_ppo_epochs"] == named["kl_coef"] == "TRL"  # of a version that is gone
+    assert named["target_kl"] == named["max_update_kl"] == "us"
     assert named["global_batch_size"] == named["tune"] == "us"

@@ -129,9 +129,9 @@ def test_the_copy_that_writes_is_the_policy(micro: Path, begun: Callable[..., PP
     frozen = {n: p.detach().clone() for n, p in ppo.actors.inner.named_parameters() if "lora" not in n}
     ids = torch.tensor([list(ppo.prompts.kept[0][1].prompt)])
     with torch.no_grad():
-        ppo.actors._use((POLICY,))
+        ppo.actors.use((POLICY,))
         beside = ppo.actors.inner(ids).logits
-        ppo.actors._use(())
+        ppo.actors.use(())
         reference = ppo.actors.inner(ids).logits
         copied = MergedCopy(ppo.actors.inner)
         for _ in range(2):  # it can be had again and again
@@ -185,7 +185,7 @@ def test_it_learns_and_reloads_as_it_was(micro_copy: Path, rows_ref: Make, run_s
     loaded = load_policy(folder, where=torch.device("cpu"))
     ids = torch.tensor([list(ppo.prompts.kept[0][1].prompt)])
     with torch.no_grad():
-        ppo.actors._use((POLICY,))
+        ppo.actors.use((POLICY,))
         assert torch.equal(loaded.model(ids).logits, ppo.actors.inner(ids).logits)
 
 

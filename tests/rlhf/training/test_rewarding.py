@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 from pydantic import ValidationError
-from small_runs import assistant, user
+from small_runs import Make, assistant, chat, model_ref, room, user
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from chat_server import chat_server
 
 from curation.conversation import Conversation
 from curation.errors import UserError
 from curation.models.opened import close, keep_open, opened
 from curation.operator import Scorer
+from rlhf.recipe.profile import Endpoint
+from rlhf.recipe.step import Done
+from rlhf.steps.grpo import Grpo
+from rlhf.steps.ppo import Ppo
+from rlhf.steps.rloo import Rloo
 from rlhf.training.rewarding import Rewarded, Rewards, answered
 
 
@@ -90,3 +101,27 @@ def test_several_models_stay_open_where_they_take_turns() -> None:
         assert loads == ["a", "b", "c", "a"]
     finally:
         close()
+
+
+@pytest.mark.parametrize(("method", "own"), [(Rloo, {"num_generations": 2}), (Grpo, {"num_generations": 2}), (Ppo, {})])
+def test_a_judge_behind_an_endpoint_rewards_and_is_paid(
+    micro_copy: Path, rows_ref: Make, tmp_path: Path, method: Any, own: dict[str, int]
+) -> None:
+    step = method(
+        prompts=rows_ref([chat(i) for i in range(4)]),
+        policy=model_ref(micro_copy),
+        rewards=[{"llm_judge": {"endpoint_model": "gpt"}}],
+        global_batch_size=4,
+        max_completion_length=4,
+        max_steps=1,
+        lora_r=4,
+        **own,
+    )
+    here = room(tmp_path / "room")
+    with chat_server(lambda body, number: "[[7]]") as server:
+        here.profile.endpoints["gpt"] = Endpoint(base_url=server.url, usd_per_mtok=(1.0, 1.0))
+        done = step.run(here)
+    assert isinstance(done, Done)
+    assert done.curves["reward"] == [(1, 7.0)]
+    assert done.metrics["judged"]["points_by_number"] == len(server.heard) > 0
+    assert done.usd == pytest.approx(15e-6 * len(server.heard))  # the server counts 10 and 5 tokens an answer
