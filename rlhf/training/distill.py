@@ -71,7 +71,7 @@ def train(step: Distill, room: Room) -> dict[str, Any]:
     """Trains, measures and writes the student to `room.out`; returns the fields of `Done`.
 
     Raises:
-        UserError: the two do not share a vocabulary.
+        UserError: the two do not share a vocabulary, or their output layers have different widths.
     """
     room.profile.generation.need_transformers()
     run = Run(step, room, step.policy)
@@ -82,6 +82,7 @@ def train(step: Distill, room: Room) -> dict[str, Any]:
     teacher = load_policy(
         step.teacher.folder, dtype=step.dtype, where=run.device, merge=True, attn_implementation=attention
     ).model
+    _one_width(model, teacher, step)
 
     def encode(rows: Any, bar: Any) -> Encodings:
         return for_online(to_rows(rows), speaker, step.max_completion_length, bar)
@@ -133,4 +134,16 @@ def _one_vocabulary(run: Run, step: Distill) -> None:
             f"the student and its teacher {step.teacher.step!r} have different vocabularies, so that their "
             "probabilities cannot be compared",
             hint="take both from one family of models; between others, `sample` from the teacher and train by `sft`",
+        )
+
+
+def _one_width(student: Any, teacher: Any, step: Distill) -> None:
+    """Checks that both give as many probabilities: families pad the output layers of their larger models further."""
+    widths = [model.config.get_text_config().vocab_size for model in (student, teacher)]
+    if widths[0] != widths[1]:
+        raise UserError(
+            f"the output layer of the student is {widths[0]} wide and that of its teacher {step.teacher.step!r} "
+            f"{widths[1]}, though their tokens are the same",
+            hint="take two sizes whose `vocab_size` is the same; between others, `sample` from the teacher and train "
+            "by `sft`",
         )

@@ -30,6 +30,7 @@ def test_there_is_something_to_read() -> None:
         "gsm8k",
         "stack",
         "llama-adapter",
+        "distill",
     }
     there = {"smoke", "quickstart", "openassistant-vi", *full, *(f"mini/{name}" for name in full)}
     assert there <= set(NAMES)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from small_runs import Make, Run, chat, data_ref, model_ref, publish, push, room, trainer_for
+from transformers import AutoModelForCausalLM
 
 from curation.artifact import Ref
 from curation.errors import UserError
@@ -104,6 +106,14 @@ def test_a_teacher_of_another_vocabulary_is_refused(micro_copy: Path, rows_ref: 
     other.mkdir()
     for file in micro_copy.iterdir():
         (other / file.name).write_bytes(file.read_bytes())
+    larger = AutoModelForCausalLM.from_pretrained(other)
+    larger.resize_token_embeddings(larger.config.vocab_size + 64)  # as Qwen2.5 pads its larger models
+    wide = tmp_path / "wide"
+    shutil.copytree(other, wide)
+    larger.save_pretrained(wide)
+    step = Distill(prompts=rows_ref([chat(0)]), policy=model_ref(micro_copy), teacher=model_ref(wide), **QUICK)
+    with pytest.raises(UserError, match="wide and that of its teacher"):
+        step.run(room(tmp_path / "room"))
     path = other / "tokenizer.json"
     said = json.loads(path.read_text())
     vocab = said["model"]["vocab"]
