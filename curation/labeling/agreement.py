@@ -1,7 +1,7 @@
 """How far people agree about the same items, beyond what chance alone would bring.
 
-`Votes` are item -> annotator -> value; people may see different items, and not all of them. Three coefficients, for
-each is asked for by name, all 1 at full agreement and 0 at chance:
+`Votes` are item -> annotator -> value; people may see different items, and not all of them. There are three
+coefficients, because each field asks for one of them by name; all are 1 at full agreement and 0 at chance:
 
 - Cohen's kappa (1960), of two people who saw the same items; weighted for grades (1968);
 - Fleiss' kappa (1971), of any people who are exchangeable, for categories;

@@ -63,8 +63,11 @@ class Server:
             UserError: the address or the key is missing.
         """
         if not api_url:
-            hint = "set `labeling: {backend: argilla, api_url: URL}` in the profile; rlhf label serve starts one here"
-            raise UserError("the profile does not say where the Argilla server is", hint=hint)
+            hint = (
+                "rlhf label serve starts one here, and rlhf label finds it while it runs; "
+                "rlhf run goes by `labeling: {backend: argilla, api_url: URL}` in the profile"
+            )
+            raise UserError("it is not known where the Argilla server is", hint=hint)
         key = os.environ.get(KEY)
         if not key:
             hint = "it stands in the UI under My settings, and `rlhf label serve` shows that of the owner"
@@ -87,7 +90,7 @@ class Server:
         found = {w["name"]: w["id"] for w in connection.ask("GET", "me/workspaces")["items"]}
         if self.workspace not in found:
             names = ", ".join(sorted(found)) or "none"
-            hint = f"yours: {names}; set `workspace:` in the profile, or make it in the UI"
+            hint = f"yours: {names}; name one in the profile (`labeling: {{workspace: ...}}`), or make it in the UI"
             raise UserError(f"Argilla at {self.api_url} has no workspace {self.workspace!r} for you", hint=hint)
         connection.workspace = found[self.workspace]
         return connection
@@ -227,17 +230,16 @@ class Board:
             shown: Code -> what it shows; what people say of other records is passed over.
             names: User id -> name.
         """
-        for records in self._records():
-            page = Page({code for code, _ in records})
-            for code, responses in records:
-                if code in shown:
-                    self._read(shown[code], responses, names, page)
+        for records in self.records():
+            page = Page({record["external_id"] or "" for record in records})
+            for record in records:
+                if (code := record["external_id"]) in shown:
+                    self._read(shown[code], record.get("responses") or [], names, page)
             yield page
 
     def _read(self, shown: Shown, responses: Sequence[Mapping[str, Any]], names: Mapping[str, str], page: Page) -> None:
         for response in responses:
-            who = names.get(response["user_id"], f"user-{str(response['user_id'])[:8]}")
-            values = {name: (one or {}).get("value") for name, one in (response.get("values") or {}).items()}
+            who, values = said_in(response, names)
             verdict: Verdict | None = None
             try:
                 if response["status"] == "discarded":
@@ -252,8 +254,8 @@ class Board:
                 at = str(response.get("inserted_at") or "")
                 page.given.append(Given(shown, who, verdict, note, form_of(self.name, who), self.suggests, at))
 
-    def _records(self) -> Iterator[list[tuple[str, list[dict[str, Any]]]]]:
-        """(code, responses) of each record, a page at a time.
+    def records(self) -> Iterator[list[dict[str, Any]]]:
+        """Each record with its responses once, as REST lists it, a page at a time.
 
         Records of the same moment may change places between two pages, on a server that keeps no order among them:
         what was passed over is read in another round.
@@ -265,7 +267,7 @@ class Board:
                 params = {"limit": _PULLED_AT_ONCE, "offset": offset, "include": "responses"}
                 page = self.connection.ask("GET", f"datasets/{self.id}/records", params=params)
                 new = [item for item in page["items"] if item["id"] not in seen]
-                yield [(item["external_id"] or "", item.get("responses") or []) for item in new]
+                yield new
                 seen.update(item["id"] for item in new)
                 offset += len(page["items"])
                 if len(page["items"]) < _PULLED_AT_ONCE:
@@ -284,6 +286,16 @@ class Page:
     """What cannot be understood, one line each."""
     unclear: set[tuple[str, str]] = field(default_factory=set)
     """(form, code) of these."""
+
+
+def said_in(response: Mapping[str, Any], names: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+    """Who answered, and the value that they gave to each question.
+
+    Args:
+        names: User id -> name; whoever is in none is called after the id.
+    """
+    who = names.get(response["user_id"], f"user-{str(response['user_id'])[:8]}")
+    return who, {name: (one or {}).get("value") for name, one in (response.get("values") or {}).items()}
 
 
 def form_of(board: str, who: str) -> str:

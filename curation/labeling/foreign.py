@@ -18,7 +18,7 @@ from curation.errors import UserError, did_you_mean
 from curation.formats.messages import Messages
 from curation.formats.ratings import Ratings
 from curation.labeling.answers import Distinct
-from curation.labeling.argilla import Board, Connection, form_of
+from curation.labeling.argilla import Board, Connection, form_of, said_in
 from curation.labeling.log import Given
 from curation.labeling.pair import Pair
 from curation.labeling.question import SKIP, Item, Question, Shown, Verdict
@@ -34,7 +34,6 @@ _PLACE = re.compile(
     r"(?:answer|response|completion|output|reply|generation|option|model|candidate|choice)?"
     r"(a|b|c|d|e|[1-5])(?:is)?(?:the)?(?:better|best|wins)?"
 )
-_AT_ONCE = 500
 _WORDS = {"first": 0, "left": 0, "second": 1, "right": 1}
 
 
@@ -223,16 +222,8 @@ class Foreign:
 
     def records(self) -> Iterator[Mapping[str, Any]]:
         """All records with their responses, each once."""
-        seen: set[str] = set()
-        offset = 0
-        while True:
-            params = {"limit": _AT_ONCE, "offset": offset, "include": "responses"}
-            items = self.board.connection.ask("GET", f"datasets/{self.board.id}/records", params=params)["items"]
-            yield from (item for item in items if item["id"] not in seen)
-            seen |= {item["id"] for item in items}
-            if len(items) < _AT_ONCE:
-                return
-            offset += len(items)
+        for page in self.board.records():
+            yield from page
 
 
 @dataclass
@@ -265,8 +256,7 @@ def imported(
             continue
         out.records.append(made)
         for response in record.get("responses") or ():
-            who = names.get(response["user_id"], f"user-{str(response['user_id'])[:8]}")
-            values = {name: (one or {}).get("value") for name, one in (response.get("values") or {}).items()}
+            who, values = said_in(response, names)
             verdict = SKIP if response["status"] == "discarded" else _verdict(taken, shown, values)
             if response["status"] in ("draft", "pending") or verdict is None:
                 out.left_out["unfinished_answer"] += 1

@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from itertools import groupby
 from statistics import median
 
-READING = 238
-"""Words a minute of silent reading."""
 FASTEST = 600
 """Words a minute of scanning: whoever is faster does not read."""
 FEWEST, SHARE = 5, 0.25

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from curation.labeling.agreement import (
     FLEISS,
@@ -28,11 +28,11 @@ from curation.labeling.agreement import (
     interval,
 )
 from curation.labeling.consensus.ranks import Said, duels
+from curation.labeling.flags import WORDS, Flag
 from curation.labeling.pace import Pace
 
 GOLD_FLOOR = 0.7
 """Accuracy on gold questions that is expected of everyone."""
-Flag = Literal["disagrees", "too_fast", "misses_gold"]
 
 
 @dataclass
@@ -110,13 +110,8 @@ class Panel:
 
 def flagged(figures: Mapping[str, Any]) -> str:
     """One line for people that names who is flagged and why, or nothing."""
-    words = {
-        "disagrees": "agrees with nobody beyond chance",
-        "too_fast": "answers faster than anyone can read",
-        "misses_gold": "misses questions whose answer is known",
-    }
     found = [
-        f"{name} {' and '.join(words[flag] for flag in row['flags'])}"
+        f"{name} {' and '.join(WORDS[flag] for flag in row['flags'])}"
         for name, row in figures["people"].items()
         if row["flags"]
     ]

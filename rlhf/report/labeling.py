@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from curation.labeling.flags import WORDS
 from rlhf.report.steps import StepView
 from rlhf.report.words import count, duration, interval, is_interval, is_number, number, share
 
@@ -17,11 +18,6 @@ _COEFFICIENTS = {
     "raw": ("raw agreement", "share of pairs of people who say the same of an item"),
     "kappa": ("Fleiss’ kappa", "beyond chance: 0 is chance, 1 is always"),
     "alpha": ("Krippendorff’s alpha", "the same where not everybody saw everything; grades by their distance"),
-}
-_FLAGS = {
-    "disagrees": "agrees with nobody beyond chance",
-    "too_fast": "answers faster than anyone can read",
-    "misses_gold": "misses questions whose answer is known",
 }
 _METHODS = {
     "majority": "the verdict with more votes than any other, else a tie",
@@ -105,7 +101,7 @@ class People:
         shown = [cell for _, _, cell in _COLUMNS if any(cell(row) for row in self._rows.values())]
         return [
             Person(
-                name, [cell(row) or number(None) for cell in shown], [_FLAGS.get(f, f) for f in row.get("flags") or ()]
+                name, [cell(row) or number(None) for cell in shown], [WORDS.get(f, f) for f in row.get("flags") or ()]
             )
             for name, row in self._rows.items()
         ]
