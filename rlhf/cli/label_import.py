@@ -21,6 +21,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", metavar="DIR", help="folder of the data set that is made; without it, answers are kept"
     )
+    parser.set_defaults(now=True)  # what was said is all that there will be
     label_reach.add_flags(parser)
     flags.add_output(parser)
 

@@ -68,6 +68,8 @@ def write(asking: Asking, store: Store, args: argparse.Namespace, sets: list[str
 
 
 def _say(args: argparse.Namespace, name: str, outcome: Any, facts: dict[str, Any] | None, out: Path | None) -> None:
+    from rlhf.recipe.asking import answered
+
     path = str(out.absolute()) if out and facts else None
     if args.json:
         said = {"name": name, "state": outcome.state, "message": outcome.message, "url": outcome.hint or None}
@@ -78,7 +80,10 @@ def _say(args: argparse.Namespace, name: str, outcome: Any, facts: dict[str, Any
         print(f"{out}: {splits} rows{ties}, {facts['dropped']:,} dropped beside them")
         print(f'datasets.load_dataset("{out}") opens it; its README.md says who decided')
     elif outcome.manifest:
-        print(f"{name}: everything is answered; --out DIR writes it")
+        print(f"{name}: the answers are kept; --out DIR writes them as a data set")
     else:
         print(f"{name}: {outcome.message}, at {outcome.hint}; the answers are kept")
-        print("--now writes what is there")
+        if args.now:
+            print("nobody has answered yet, so there is nothing to write")
+        elif answered(outcome.message):
+            print("--now writes what is there")

@@ -51,12 +51,14 @@ def run(args: argparse.Namespace) -> int:
     asking = Asking(name, args.question, source, args.step, args.format, settings)
     store = label_reach.open_store(args)
     loaded = asking.loaded(sets=label_reach.sets(args, store), profile=args.profile)
-    asking.keep(store)
+    new = asking.keep(store)  # first: whatever lies before people has a name here, also after a kill
     with view(sys.stderr) as listener:
         choice = Choice(only=name) if args.step else Choice(until=name)
         result = run_recipe(loaded, store, choice=choice, listener=listener)
     outcome = result.outcomes[name]
     if outcome.state not in ("waiting", "done", "cached"):
+        if new:
+            asking.forget(store)
         raise failure(result, name)
     if args.json:
         said = {"name": name, "state": outcome.state, "message": outcome.message, "url": outcome.hint or None}

@@ -110,9 +110,14 @@ def _deciders(behind: Manifests) -> str:
     for name, manifest in behind.items():
         if by := manifest.get("decided_by"):
             heard = manifest.get("metrics") or {}
-            counts = f": {heard['answers']:,} answers of {heard['annotators']:,}" if "annotators" in heard else ""
+            counts = f": {_of(heard['answers'], heard['annotators'])}" if "annotators" in heard else ""
             lines.append(f"- `{name}` ({manifest['step']}): {who(by)}{counts}")
     return "\n".join(["## Who decided", "", *lines, ""]) if lines else ""
+
+
+def _of(answers: int, people: int) -> str:
+    """`38 answers of 2 people`."""
+    return f"{answers:,} answer{'' if answers == 1 else 's'} of {people:,} {'person' if people == 1 else 'people'}"
 
 
 def _sources(behind: Manifests) -> str:

@@ -78,14 +78,15 @@ class Asking:
             raise RecipeProblems(problems)
         return loaded
 
-    def keep(self, store: Store) -> None:
-        """Writes it down, whole or not at all.
+    def keep(self, store: Store) -> bool:
+        """Writes it down, whole or not at all; whether it is new.
 
         Raises:
             RecipeError: something else is asked under this name.
         """
         path = _file(store, self.name)
-        before = kept(store, self.name) if path.exists() else self
+        new = not path.exists()
+        before = self if new else kept(store, self.name)
         if (before.question, before.source, before.data) != (self.question, self.source, self.data):
             hint = "--name gives another one; answers to what was asked before are kept"
             raise RecipeError(f"{self.name!r} is about {before.source} ({before.question}) already", hint=hint)
@@ -93,6 +94,11 @@ class Asking:
         part = path.with_suffix(".part")
         part.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False), encoding="utf-8")
         os.replace(part, path)
+        return new
+
+    def forget(self, store: Store) -> None:
+        """Takes it off the list of what was put up; answers that were taken in stay in the log."""
+        _file(store, self.name).unlink(missing_ok=True)
 
 
 def kept(store: Store, name: str | None) -> Asking:

@@ -91,7 +91,7 @@ def test_a_file_of_pairs_is_judged_anew(label: Any, labeling_server: Server, tmp
     assert [r[0]["content"] for r in rows["chosen"]] == ["no 0", "no 1"]
     assert [r[0]["content"] for r in rows["rejected"]] == ["yes 0", "yes 1"]
     card = (tmp_path / "labels" / "README.md").read_text()
-    assert "- `old-pairs` (compare): people: 2 answers of 1" in card and "push-ann" not in card
+    assert "- `old-pairs` (compare): people: 2 answers of 1 person" in card and "push-ann" not in card
 
     record = by_prompt["question 2"]
     says(labeling_server, record, key, better="tie")
@@ -191,6 +191,8 @@ def test_what_goes_wrong_says_what_to_do(
     assert (code, said["error"]["hint"]) == (2, "rlhf label push FILE --question compare puts something up")
     code, said, _ = label(*push, "--workspace", "elsewhere")
     assert code == 1 and "no workspace 'elsewhere'" in said["error"]["what"] and "rlhf" in said["error"]["hint"]
+    code, said, _ = label("pull", "fault")
+    assert "nothing was put up" in said["error"]["what"], "a first push that failed leaves no name behind"
 
     url = label(*push)[1]["url"]
     key = labeling_server.person("fault-ann")
