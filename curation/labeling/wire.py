@@ -106,7 +106,8 @@ class Wire:
     def _no(self, status: int, said: str, what: str, tries: int) -> UserError:
         at = f"Argilla at {self.api_url}"
         if status == 401:
-            return UserError(f"{at} does not take the key in {self.key_from}", hint="see My settings in the UI")
+            hint = "the right one stands in the UI, under My settings"
+            return UserError(f"{at} does not take the key in {self.key_from}", hint=hint)
         if status == 403:
             hint = "take the key of an owner, or of an admin of this workspace"
             return Refused(

@@ -72,11 +72,15 @@ class Labeling(Settings):
     """Where people answer. The key for a server comes from ARGILLA_API_KEY only."""
 
     backend: Literal["file", "argilla"] = "file"
+    """`file`: people fill in forms, in any spreadsheet or editor. `argilla`: in a browser, on an Argilla server."""
     folder: str | None = None
     """Folder of the files that people fill in; None: `labeling/` in the store."""
     format: Literal["jsonl", "csv"] = "csv"
+    """Of these files."""
     api_url: str | None = None
+    """Address of the Argilla server, `http://127.0.0.1:6900` say; `rlhf label serve` starts one and prints its own."""
     workspace: str | None = None
+    """Workspace of that server whose data sets are meant. None: `rlhf`."""
     poll_s: float = Field(20.0, ge=0.1)
     """Seconds between two looks at what people said, while `rlhf run --watch` stays."""
 

@@ -158,7 +158,7 @@ def test_what_is_wrong_with_a_server_is_said(server: Any, change: dict[str, str]
 
 def test_the_profile_and_the_environment_must_name_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ARGILLA_API_KEY", raising=False)
-    with pytest.raises(UserError, match="does not say where"):
+    with pytest.raises(UserError, match="it is not known where"):
         Server.of(None, None)
     with pytest.raises(UserError, match="ARGILLA_API_KEY is not set"):
         Server.of("http://127.0.0.1:6900", None)
