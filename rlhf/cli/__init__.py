@@ -31,6 +31,7 @@ VERBS = {
     "chat": "talk to a model that a recipe made",
     "recipes": "list, show or copy the recipes that come with this package",
     "report": "write the page of a recipe's last run again",
+    "convert": "make a recipe of a config of axolotl, LLaMA-Factory or TRL",
     "schema": "print the JSON Schema of recipes, for editors",
     "doctor": "look at this machine: versions, cores, memory, device, extras",
 }

@@ -80,6 +80,7 @@ def test_every_rlhf_command_of_the_pages_runs(tmp_path: Path) -> None:
     smoke = (ROOT / "recipes" / "smoke.yaml").read_text()
     (runs / "quickstart").write_text(smoke.replace("data/", f"{ROOT}/recipes/data/"))
     shutil.copy(ROOT / "recipes" / "data" / "quickstart_chats.jsonl", runs / "chats.jsonl")
+    (runs / "axolotl.yaml").write_text((ROOT / "docs" / "convert.md").read_text().split("```yaml\n")[1].split("```")[0])
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RLHF_")}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     shown = [(page, command) for page, command in ALL if command.startswith("rlhf ") and page != WITH_A_SERVER]
