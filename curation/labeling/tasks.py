@@ -10,9 +10,7 @@ from typing import Any, Literal, TypeVar
 from curation.conversation import Candidates, Preference, Row, digest, framed
 from curation.errors import UserError
 from curation.labeling.answers import Distinct
-from curation.labeling.consensus.majority import majority
-from curation.labeling.consensus.ranked_pairs import ranked_pairs
-from curation.labeling.consensus.ranks import dense
+from curation.labeling.consensus import agreed, dense
 from curation.labeling.pair import Pair
 from curation.labeling.question import SKIP, Item, Question, Ranks, Verdict
 from curation.labeling.ranking import MOST, Ranking
@@ -120,14 +118,15 @@ class Compared(Asked):
 
         Args:
             said: Item -> person -> verdict.
-            consensus: Makes one ranking of several people's, over all items. None: `together`.
+            consensus: Makes one ranking of several people's, over all items. None: as `agreed` does by itself.
             names: Person -> what the pairs call them, for a name is never kept. None: `annotator1` ... by the alphabet.
         """
         names = names or {n: f"annotator{i}" for i, n in enumerate(sorted({w for v in said.values() for w in v}), 1)}
         rankings = self.rankings(said)
         made: dict[int, list[Preference]] = {}
         heard = {number for key, number in self.row_of.items() if key in said}
-        for key, ranks in (consensus or together)(rankings).items():
+        agreed_on = consensus(rankings) if consensus else agreed(rankings)[0]
+        for key, ranks in agreed_on.items():
             if (number := self.row_of.get(key)) is None:  # a question whose answer is known; see `gold`
                 continue
             own = {names[who]: rankings[key].get(who) for who in said[key]}
@@ -165,15 +164,6 @@ def as_ranks(verdict: Verdict) -> Ranks | None:
     if isinstance(verdict, tuple):
         return verdict
     return _CHOICES.get(verdict) if isinstance(verdict, str) else None
-
-
-def together(said: Mapping[str, Mapping[str, Ranks]]) -> dict[str, Ranks]:
-    """Item -> what people say together: of two answers the `majority`, of more what `ranked_pairs` gives."""
-    return {key: (majority if _count(people) == 2 else ranked_pairs)(people) for key, people in said.items()}
-
-
-def _count(people: Mapping[str, Ranks]) -> int:
-    return len(next(iter(people.values())))
 
 
 def nearly_done(missing: Mapping[str, int], enough: int, out: Iterable[str] = ()) -> list[str]:
