@@ -133,9 +133,11 @@ class Draft:
         )
         self.train["global_batch_size"] = rows * times * self.processes
         place = f"{self.full('train.global_batch_size')} ({rows} x {times} x {self.processes})"
-        for key in (per_device, accumulation):
-            if key in self.config:
-                self.carried[key] = place
+        for key, value in zip((per_device, accumulation), found, strict=True):
+            if value is None or isinstance(value, int):
+                self.carried.update({key: place} if key in self.config else {})
+            else:
+                self.leave(key, f"{_short(value)} is no number of rows, so {place} goes by the default")
 
     def local(self, path: str) -> str:
         """A path that is there, seen from here or from the config, as it is called from the recipe's folder."""

@@ -13,6 +13,7 @@ STORE = "results lie in the store by what they are made of; `rlhf show` says whe
 SAVING = f"{PROFILE}`training.save_steps`; without it a checkpoint is kept about every half minute"
 RESUMING = "`rlhf run` goes on where it stopped, without being told"
 MEASURING = "what is measured stands in a step `evaluate`; trainers measure the part `test` of a split data set"
+SHOWN = "a run shows how far it is, and keeps its log"
 SPEED = "how fast, not what: chosen here by itself"
 ATTENTION = f"{PROFILE}`training.attn_implementation`"
 MEMORY = f"{PROFILE}`training.gradient_checkpointing`"
@@ -129,6 +130,35 @@ AROUND: dict[str, To | str] = {
     "use_liger_kernel": SPEED,
     "use_cpu": f"{PROFILE}`training.device: cpu`",
     "lr_scheduler_kwargs": SCHEDULE,
+    "optim_args": "the optimizer has no such setting here",
+    "optim_target_modules": "the optimizer has no such setting here",
+    "label_smoothing_factor": "answers are learned as they are",
+    "data_seed": "one `seed` draws all",
+    "full_determinism": "two runs with one seed give the same, bit by bit, on one machine",
+    "activation_checkpointing*": MEMORY,
+    "auto_find_batch_size": f"{PROFILE}`training.per_device_train_batch_size`",
+    "torch_empty_cache_steps": SPEED,
+    "liger_kernel_config": SPEED,
+    "use_cache": SPEED,
+    "average_tokens_across_devices": SPEED,
+    "length_column_name": SPEED,
+    "skip_memory_metrics": SPEED,
+    "parallelism_config": LAUNCH,
+    "bf16_full_eval": MEASURING,
+    "fp16_full_eval": MEASURING,
+    "prediction_loss_only": MEASURING,
+    "include_for_metrics": MEASURING,
+    "batch_eval_metrics": MEASURING,
+    "greater_is_better": MEASURING,
+    "label_names": MEASURING,
+    "include_num_input_tokens_seen": SHOWN,
+    "log_*": SHOWN,
+    "disable_tqdm": SHOWN,
+    "debug": SHOWN,
+    "project": REPORTS,
+    "ignore_data_skip": RESUMING,
+    "restore_callback_states_from_checkpoint": RESUMING,
+    "enable_jit_checkpoint": SAVING,
     "push_to_hub": HUB,
     "hub_*": HUB,
     "remove_unused_columns": "columns that a format does not read are left out, or kept in `meta` by `columns`",

@@ -26,6 +26,9 @@ _TEXT = "rows are chats that the model's template writes out; a format reads the
 _ORDER = "the order of rows is drawn by the seed"
 _CUT = "what lies beyond `max_length` is cut at the end"
 _VLLM = "the profile's, not the recipe's: `generation.backend`"
+_DRAWN = "answers are drawn by `temperature`, `top_p` and `top_k`"
+_NO_KEY = "the step has no such key"
+_SAMPLES = "a run's page shows samples of answers"
 _REWARD = "Python functions stay where they are; write `rewards:` with scorers, or a plugin's"
 
 TABLE: dict[str, To | str] = {
@@ -65,8 +68,35 @@ TABLE: dict[str, To | str] = {
     "reward_model_name_or_path": "write `rewards: [{reward_model: {reward: STEP}}]` with a step that makes it",
     "use_vllm": _VLLM,
     "vllm_*": _VLLM,
-    "log_completions": "a run's page shows samples of answers",
     "ignore_bias_buffers": shared.SPEED,
+    "bnb_4bit_quant_storage": shared.SPEED,
+    "cast_lm_head_to_fp32": shared.SPEED,
+    "num_generations_eval": shared.MEASURING,
+    "generate_during_eval": shared.MEASURING,
+    "steps_per_generation": "`generation_batch_size` says how many answers are written at once",
+    "ds3_gather_for_generation": shared.LAUNCH,
+    "use_transformers_*": shared.SPEED,
+    "transformers_*": shared.SPEED,
+    "cache_implementation": shared.SPEED,
+    "min_p": _DRAWN,
+    "repetition_penalty": _DRAWN,
+    "generation_kwargs": _DRAWN,
+    "chat_template_kwargs": shared.TEMPLATE,
+    "delta": _NO_KEY,
+    "sapo_*": _NO_KEY,
+    "vespo_*": _NO_KEY,
+    "entropy_*": _NO_KEY,
+    "top_entropy_quantile": _NO_KEY,
+    "use_adaptive_entropy": _NO_KEY,
+    "off_policy_mask_threshold": _NO_KEY,
+    "multi_objective_aggregation": "rewards are added up, by `reward_weights`",
+    "max_tool_calling_iterations": "tools are not called while answers are written",
+    "log_multimodal": shared.VISION,
+    "log_unique_prompts": _SAMPLES,
+    "log_completions*": _SAMPLES,
+    "num_completions_to_print": _SAMPLES,
+    "is_encoder_decoder": "models that only decode are trained",
+    "padding_value": "the tokenizer's; `base: {pad_token: ...}` says another",
 }
 
 

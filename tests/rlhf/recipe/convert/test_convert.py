@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -311,6 +313,13 @@ def test_every_key_of_the_examples_that_they_ship(tool: str, real_data: Path) ->
     assert done > len(files) / 2, refused
 
 
+def test_a_batch_that_is_left_to_a_launcher_is_listed(tmp_path: Path) -> None:
+    text = "stage: sft\nper_device_train_batch_size: auto\ngradient_accumulation_steps: 2\n"
+    found = made(tmp_path, text, "llamafactory")
+    assert found.recipe["steps"]["sft"]["global_batch_size"] == 8 * 2  # transformers' default
+    assert "goes by the default" in found.not_carried["per_device_train_batch_size"]
+
+
 def test_the_tables_name_keys_that_there_are() -> None:
     """A place that no step has would lose a key in silence."""
     steps = {key for method in METHODS for key in names(lookup(STEPS, method))}
@@ -320,3 +329,21 @@ def test_the_tables_name_keys_that_there_are() -> None:
             if isinstance(rule, To):
                 room, _, key = rule.place.rpartition(".")
                 assert key in {"train": steps, "base": base, "": {"seed"}}[room], rule.place
+
+
+HANDLED = "use_peft: true\ndataset_name: org/x\ndataset_config: en\ndataset_train_split: train\n"
+
+
+@pytest.mark.parametrize("method", ["sft", "dpo", "kto", "reward", "grpo", "rloo"])
+def test_every_setting_of_trl_is_known(method: str, tmp_path: Path) -> None:
+    """Read off the source of the TRL that is installed, whose import would take longer than all else here."""
+    spec = importlib.util.find_spec("trl")
+    assert spec is not None and spec.origin is not None
+    folder = Path(spec.origin).parent
+    sources = ["trainer/base_config.py", "trainer/model_config.py", f"trainer/{method}_config.py"]
+    classes = [n for s in sources for n in ast.parse((folder / s).read_text()).body if isinstance(n, ast.ClassDef)]
+    fields = {f.target.id for c in classes for f in c.body if isinstance(f, ast.AnnAssign)}  # type: ignore[union-attr]
+    assert len(fields) > 30
+    lines = [f"{name}: [odd]\n" for name in sorted(fields - {"use_peft"})]
+    found = made(tmp_path, HANDLED + "".join(lines), "trl", method=method)
+    assert [key for key, why in found.not_carried.items() if why == UNKNOWN] == []
