@@ -7,7 +7,6 @@ step before which a child dies. Prints how they ended.
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 import sys
 from pathlib import Path
@@ -22,7 +21,7 @@ import rlhf.training.ppo_running  # noqa: F401
 
 
 def main() -> None:
-    steps, kill_at = pickle.loads(Path(sys.argv[1]).read_bytes()), int(sys.argv[2])
+    kill_at = int(sys.argv[2])
     taken = [0]
     optimizer_step = torch.optim.AdamW.step
 
@@ -33,13 +32,7 @@ def main() -> None:
         return optimizer_step(self, *args, **kwargs)
 
     torch.optim.AdamW.step = die  # type: ignore[method-assign]
-    for step, place, training in steps:
-        child = os.fork()
-        if child == 0:
-            step.run(small_runs.room(Path(place), **training))
-            os._exit(0)
-        _, status = os.waitpid(child, 0)
-        print(os.WTERMSIG(status) if os.WIFSIGNALED(status) else -os.WEXITSTATUS(status), flush=True)
+    small_runs.each_in_a_child(Path(sys.argv[1]))
 
 
 if __name__ == "__main__":

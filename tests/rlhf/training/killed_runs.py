@@ -7,7 +7,6 @@ that torch is imported once; nothing here may start a thread before.
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 import sys
 from pathlib import Path
@@ -30,7 +29,7 @@ from rlhf.training.following import Follow
 
 
 def main() -> None:
-    steps, kill_at = pickle.loads(Path(sys.argv[1]).read_bytes()), int(sys.argv[2])
+    kill_at = int(sys.argv[2])
     told = Follow.on_log
 
     def die(self: Follow, args: Any, state: Any, control: Any, logs: dict[str, Any], **more: Any) -> None:
@@ -39,13 +38,7 @@ def main() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     Follow.on_log = die  # type: ignore[method-assign]
-    for step, place, training in steps:
-        child = os.fork()
-        if child == 0:
-            step.run(small_runs.room(Path(place), **training))
-            os._exit(0)
-        _, status = os.waitpid(child, 0)
-        print(os.WTERMSIG(status) if os.WIFSIGNALED(status) else -os.WEXITSTATUS(status), flush=True)
+    small_runs.each_in_a_child(Path(sys.argv[1]))
 
 
 if __name__ == "__main__":

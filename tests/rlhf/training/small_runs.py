@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +115,31 @@ def push(trainer: Any, by: float, seed: int = 0) -> None:
         for weights in trainer.model.parameters():
             if weights.requires_grad:
                 weights.add_(torch.randn(weights.shape, generator=drawn) * by)
+
+
+def killed(script: str, steps: Mapping[str, Step], place: Path, kill_at: int, training: Mapping[str, Any]) -> None:
+    """Runs each step in the room `place / "killed" / NAME`, until `script` ends it by SIGKILL."""
+    jobs = place / "jobs"
+    jobs.write_bytes(pickle.dumps([(s, str(place / "killed" / n), training) for n, s in steps.items()]))
+    out = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name(script)), str(jobs), str(kill_at)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
+    )
+    assert [int(line) for line in out.stdout.split()] == [signal.SIGKILL] * len(steps), out.stderr[-2000:]
+
+
+def each_in_a_child(jobs: Path) -> None:
+    """For such a script: runs the steps of the file, each in a forked child, and prints how they ended."""
+    for step, place, training in pickle.loads(jobs.read_bytes()):
+        child = os.fork()
+        if child == 0:
+            step.run(room(Path(place), **training))
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        print(os.WTERMSIG(status) if os.WIFSIGNALED(status) else -os.WEXITSTATUS(status), flush=True)
 
 
 Make = Callable[..., Ref[Any]]

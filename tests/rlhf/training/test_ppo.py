@@ -261,7 +261,6 @@ def test_bad_input(micro_copy: Path, rows_ref: Make, tmp_path: Path, begun: Call
     with pytest.raises(UserError, match=r"none of the 48 prompts can be asked: 48 prompt_too_long .the longest has"):
         begun(micro_copy, max_prompt_length=3)
     reward = trained_reward(micro_copy, rows_ref, tmp_path / "rm", global_batch_size=16)
-    two = tmp_path / "two"
     weights = load_file(reward.folder / "adapter_model.safetensors")
     head = next(name for name in weights if name.endswith("score.weight"))
     file = reward.folder / "adapter_model.safetensors"
@@ -272,7 +271,6 @@ def test_bad_input(micro_copy: Path, rows_ref: Make, tmp_path: Path, begun: Call
     save_file({**weights, lora: torch.zeros(4, 7)}, file)
     with pytest.raises(UserError, match="does not fit the policy's base"):
         begun(micro_copy, rewards=[RewardScore(reward=reward)])
-    assert not two.exists()
 
     ppo = begun(micro_copy)
     with torch.no_grad():

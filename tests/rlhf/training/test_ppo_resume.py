@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import pickle
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import torch
-from small_runs import Make, chat, model_ref, publish, room
+from small_runs import Make, chat, killed, model_ref, publish, room
 
 from curation.artifact import Policy
 from rlhf.recipe.identity import artifact_digest
@@ -48,16 +43,7 @@ def test_killed_in_an_update_and_resumed_is_never_killed(micro_copy: Path, rows_
         "new": Ppo(policy=model_ref(micro_copy), lora_r=4, **common),
         "continued": Ppo(policy=model_ref(below), adapter="continue", **common),
     }
-    jobs = tmp_path / "jobs"
-    jobs.write_bytes(pickle.dumps([(s, str(tmp_path / "killed" / n), TRAINING) for n, s in steps.items()]))
-    out = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("killed_ppo.py")), str(jobs), str(KILL_AT)],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
-    )
-    assert [int(line) for line in out.stdout.split()] == [signal.SIGKILL] * len(steps), out.stderr[-2000:]
+    killed("killed_ppo.py", steps, tmp_path, KILL_AT, TRAINING)
     for name, step in steps.items():
         left = newest(tmp_path / "killed" / name / "work")
         assert left is not None

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import pickle
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from small_runs import Make, chat, model_ref, pair, publish, room
+from small_runs import Make, chat, killed, model_ref, pair, publish, room
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from curation.artifact import Policy, RewardModel
@@ -105,25 +100,13 @@ def test_those_that_answer_while_they_train_too(micro_copy: Path, rows_ref: Make
 def kill_and_resume(steps: dict[str, Any], tmp_path: Path, *, last: int = KILL_AT - 1) -> None:
     """Runs each three times: killed after step 7, taken up again from the checkpoint of step `last`, undisturbed."""
     tmp_path.mkdir(exist_ok=True)
-    jobs = tmp_path / "jobs"
-    jobs.write_bytes(pickle.dumps([(s, str(tmp_path / "killed" / n), TRAINING) for n, s in steps.items()]))
-    script = Path(__file__).with_name("killed_runs.py")
-    out = subprocess.run(
-        [sys.executable, str(script), str(jobs), str(KILL_AT)],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
-    )
-    assert [int(line) for line in out.stdout.split()] == [signal.SIGKILL] * len(steps), out.stderr[-2000:]
-
+    killed("killed_runs.py", steps, tmp_path, KILL_AT, TRAINING)
     for name, step in steps.items():
-        killed = tmp_path / "killed" / name
-        left = newest(killed / "work")
+        left = newest(tmp_path / "killed" / name / "work")
         assert left is not None
         assert left.name == f"checkpoint-{last}", name
         heard: list[str] = []
-        resumed = room(killed, **TRAINING)
+        resumed = room(tmp_path / "killed" / name, **TRAINING)
         resumed.progress = SimpleNamespace(bar=resumed.progress.bar, say=heard.append)  # type: ignore[assignment]
         again = step.run(resumed)
         assert f"going on from step {last}" in heard, name
