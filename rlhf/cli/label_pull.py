@@ -69,15 +69,16 @@ def write(asking: Asking, store: Store, args: argparse.Namespace, sets: list[str
 
 def _say(args: argparse.Namespace, name: str, outcome: Any, facts: dict[str, Any] | None, out: Path | None) -> None:
     from rlhf.recipe.asking import answered
+    from rlhf.report.words import count
 
     path = str(out.absolute()) if out and facts else None
     if args.json:
         said = {"name": name, "state": outcome.state, "message": outcome.message, "url": outcome.hint or None}
         print(json.dumps({**said, "path": path, **(facts or {})}, ensure_ascii=False))
     elif facts:
-        splits = ", ".join(f"{split} {n:,}" for split, n in facts["splits"].items())
-        ties = f", {facts['ties']:,} ties" if facts["ties"] else ""
-        print(f"{out}: {splits} rows{ties}, {facts['dropped']:,} dropped beside them")
+        splits = ", ".join(f"{count(n, 'row')} of {split}" for split, n in facts["splits"].items())
+        ties = f", {count(facts['ties'], 'tie')}" if facts["ties"] else ""
+        print(f"{out}: {splits}{ties}, {facts['dropped']:,} dropped beside them")
         print(f'datasets.load_dataset("{out}") opens it; its README.md says who decided')
     elif outcome.manifest:
         print(f"{name}: the answers are kept; --out DIR writes them as a data set")
