@@ -29,7 +29,7 @@ from trl.experimental.ppo import PPOConfig, PPOTrainer
 
 
 class Clock(TrainerCallback):
-    """Wall and CPU time of each update, and the KL that was logged."""
+    """Wall and CPU time at the end of each update."""
 
     def __init__(self) -> None:
         self.marks = [(time.perf_counter(), time.process_time())]

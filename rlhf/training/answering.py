@@ -103,6 +103,7 @@ def for_online(rows: Iterable[Conversation], speaker: Loaded, answer: int, bar: 
         requests, refused = ask(speaker, [row])
         if bar:
             bar.advance()
+        counts.longest = max(counts.longest, *(len(request.prompt) for request in requests), 0)
         if refused:
             counts.drop(refused[row.id], row.id)
         elif len(requests[0].prompt) + answer > speaker.context:
@@ -112,7 +113,6 @@ def for_online(rows: Iterable[Conversation], speaker: Loaded, answer: int, bar: 
         else:
             counts.used += 1
             kept[requests[0].key] = (row, list(requests[0].prompt))
-            counts.longest = max(counts.longest, len(requests[0].prompt))
     ids = [ids for _, ids in kept.values()]
     made = Encodings({"prompt": list(range(len(ids))), "ids": ids}, counts, kept=[row for row, _ in kept.values()])
     made.lengths = made.sizes = [len(row) for row in ids]

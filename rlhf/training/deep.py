@@ -79,6 +79,8 @@ def _encode(step: Any, kind: str, rows: Any, template: ChatTemplate, base: Path)
     from rlhf.training.answering import for_online  # TRL comes with it
 
     context = int(_config(base).get("max_position_embeddings") or 2**31 - 1)
+    if (most := getattr(step, "max_prompt_length", None)) is not None:  # `ppo` has one
+        context = min(context, most + step.max_completion_length)
     reader: Any = Reader(template.tokenizer, template, context)
     return for_online(found, reader, step.max_completion_length)
 

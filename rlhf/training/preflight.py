@@ -21,7 +21,7 @@ MEANING = {
     "no_prompt": "nothing stands before the answer",
     "tie": "a tie",
     "identical_answers": "two answers that are the same to the model",
-    "prompt_too_long": "a prompt that fills max_length, so that nothing is left to learn",
+    "prompt_too_long": "a prompt that leaves no room for an answer",
     "too_long": "longer than max_length",
     "template_refuses": "the chat template refuses it",
     "mask_not_exact": "which tokens the assistant wrote cannot be told for certain",
@@ -34,7 +34,8 @@ _ADVICE = {
     "unlabelled": "label them: `scores_to_labels` by a score, or a data set with labels",
     "tie": "leave more room between the answers, or ask people again",
     "identical_answers": "drop such pairs: `identical_pair`",
-    "prompt_too_long": "raise max_length",
+    "prompt_too_long": "raise max_length; where prompts are answered, max_prompt_length, or lower "
+    "max_completion_length",
     "too_long": "raise max_length",
     "template_refuses": "map the roles (`roles`), or give another template: `base: {chat_template_path: ...}`",
     "mask_not_exact": "mark the assistant's turns in the template with {% generation %} ... {% endgeneration %} "
@@ -76,7 +77,11 @@ def judge(counts: Counts, template: ChatTemplate, *, max_length: int | None, wha
         )
     if counts.used == 0:
         reason, n = counts.dropped.most_common(1)[0]
-        longest = f" (the longest has {counts.longest} tokens)" if reason in ("prompt_too_long", "too_long") else ""
+        longest = (
+            f" (the longest has {counts.longest} tokens)"
+            if counts.longest and reason in ("prompt_too_long", "too_long")
+            else ""
+        )
         found.errors.append(
             (
                 f"none of the {counts.rows} {what} is left to train on: {n} are left out as {reason}: "

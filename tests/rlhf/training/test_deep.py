@@ -22,6 +22,7 @@ steps:
   curated: {{step: curate, data: chats, operators: [{{split: {{test: 0.5, by: conversation}}}}]}}
   sft: {{step: sft, data: curated, lora_r: 4, max_length: 40}}
   kto: {{step: kto, data: curated, policy: sft, lora_r: 4, load_in_4bit: true}}
+  ppo: {{step: ppo, prompts: curated, policy: sft, rewards: [brevity], max_prompt_length: 3, max_completion_length: 8}}
   later: {{step: sample, prompts: curated, policy: sft}}
   edited: {{step: curate, data: later, operators: [first_sentence]}}
   pairs: {{step: compare, data: edited, decided_by: brevity}}
@@ -65,6 +66,9 @@ def test_it_says_of_each_step_whether_it_would_start(
     assert not steps["kto"]["ok"]
     assert "none of the" in steps["kto"]["errors"][0]["what"]
     assert "unlabelled" in steps["kto"]["errors"][0]["what"]
+    assert "prompt_too_long" in steps["ppo"]["errors"][0]["what"]
+    assert "the longest has 0 tokens" not in steps["ppo"]["errors"][0]["what"]
+    assert "max_prompt_length" in steps["ppo"]["errors"][0]["hint"]
     assert steps["dpo"] == {"ok": None, "waits_for": "pairs"}
 
     assert main(["check", str(recipe), "--deep", *store]) == 1
