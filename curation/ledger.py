@@ -7,7 +7,14 @@ and `replaced` the parents of those children.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import BaseModel, ConfigDict, Field
+
+
+def in_words(reasons: Mapping[str, int]) -> str:
+    """`2 tied, 1 too_short`: reasons and how many rows each, for a sentence; empty where there are none."""
+    return ", ".join(f"{rows} {word}" for word, rows in sorted(reasons.items()))
 
 
 class Reading(BaseModel):

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from curation.conversation import Message, digest
-from curation.labeling.question import SKIP, Item, Misread, Question, Shown, Verdict
-from curation.labeling.showing import CHAT, chat_item_id, inert
+from curation.conversation import digest
+from curation.labeling.of_chat import OfChat
+from curation.labeling.question import SKIP, Misread, Shown, Verdict
+from curation.labeling.showing import inert
 
 POINTS = (1, 2, 3, 4, 5)
 _LONGEST = 1_000
@@ -22,7 +23,7 @@ RESERVED = ("record", "prompt", "answer", "annotator", "note")
 
 
 @dataclass(frozen=True)
-class Rating(Question):
+class Rating(OfChat):
     """Points for the last answer of a chat."""
 
     aspects: tuple[tuple[str, str], ...]
@@ -30,23 +31,14 @@ class Rating(Question):
 
     name: ClassVar[str] = "rating"
     letter: ClassVar[str] = "r"
+    asked: ClassVar[str] = "rate"
 
     @property
     def title(self) -> str:
         return "How good is the last answer? 1 to 5 each"
 
-    def item_id(self, item: Item) -> str:
-        return chat_item_id("rate", item)
-
     def under(self, guidelines: str) -> str:
         return digest("rating", guidelines, *(part for aspect in self.aspects for part in aspect))
-
-    @property
-    def fields(self) -> Mapping[str, str]:
-        return CHAT
-
-    def shows(self, shown: Shown) -> Mapping[str, tuple[Message, ...]]:
-        return {"prompt": shown.item.prompt, "answer": shown.answers}
 
     @property
     def filled(self) -> tuple[str, ...]:

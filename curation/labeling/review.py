@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from curation.conversation import Message
-from curation.labeling.question import SKIP, Item, Misread, Question, Shown, Verdict, label
-from curation.labeling.showing import CHAT, chat_item_id, restored
+from curation.labeling.of_chat import OfChat
+from curation.labeling.question import SKIP, Misread, Shown, Verdict, label
+from curation.labeling.showing import restored
 
 ACTIONS = ("accept", "edit", "drop")
 REASONS: tuple[str, ...] = ("wrong", "unclear", "off_topic", "harmful", "bad_language")
@@ -24,30 +24,21 @@ HOW = "write accept, edit, drop or skip under `verdict`"
 
 
 @dataclass(frozen=True)
-class Review(Question):
+class Review(OfChat):
     """Accept, drop or edit the last answer of a chat."""
 
     reasons: tuple[str, ...] = REASONS
 
     name: ClassVar[str] = "review"
     letter: ClassVar[str] = "v"
+    asked: ClassVar[str] = "review"
 
     @property
     def title(self) -> str:
         return "Is the last answer good enough to learn from?"
 
-    def item_id(self, item: Item) -> str:
-        return chat_item_id("review", item)
-
     def board(self) -> tuple[str, ...]:
         return self.reasons
-
-    @property
-    def fields(self) -> Mapping[str, str]:
-        return CHAT
-
-    def shows(self, shown: Shown) -> Mapping[str, tuple[Message, ...]]:
-        return {"prompt": shown.item.prompt, "answer": shown.answers}
 
     @property
     def filled(self) -> tuple[str, ...]:

@@ -4,26 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from curation.conversation import Message, digest, framed
+from curation.conversation import Message
 
-if TYPE_CHECKING:
-    from curation.labeling.question import Item
-
-CHAT: Mapping[str, str] = {"prompt": "Chat", "answer": "Last answer"}
-"""Fields of a chat whose last answer is asked about."""
 BREAK = "\u200b"
 """A space of no width: invisible, and what stands behind it is no tag, no address and no formula any more."""
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _IMAGE = re.compile(r"!(?=\[)")
 _LINK = re.compile(r"(\](?:\(|:)\s*<?)(?!\s|<|https?://|#)", re.IGNORECASE)
-
-
-def chat_item_id(asked: str, item: Item) -> str:
-    """Id of an item that is a chat: what is asked, all its messages, and the tools."""
-    return digest(asked, framed((*item.prompt, *item.answers)), item.tools or "")
 
 
 def readable(message: Message) -> str:

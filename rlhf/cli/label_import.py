@@ -32,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from curation.labeling import foreign
     from curation.labeling.argilla import Server
     from curation.labeling.log import Book
+    from curation.ledger import in_words
     from rlhf.cli import folder
     from rlhf.recipe.asking import Asking, name_of
     from rlhf.recipe.caches import Labels
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     book.show(g.shown for g in found.given)
     new = book.take(found.given)
     if not found.given:
-        left = ", ".join(f"{n} {word}" for word, n in sorted(found.left_out.items()))
+        left = in_words(found.left_out)
         raise UserError(f"nobody has answered anything in {args.dataset!r} that can be read", hint=left)
     rows = store.root / "labeling" / "imported" / f"{name}.jsonl"
     rows.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in found.records), encoding="utf-8")

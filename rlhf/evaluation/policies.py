@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from curation.artifact import Policy, Ref
 from curation.conversation import Answer, Candidates, Conversation, digest
 from curation.errors import UserError
-from curation.ledger import Entry
+from curation.ledger import Entry, in_words
 from curation.models import Journal, ask, load_policy, pack, prompt_key, release
 from rlhf.evaluation.leaks import Seen, prompt_id
 from rlhf.evaluation.losses import held_out_loss
@@ -140,7 +140,7 @@ def _write_whole(path: Path, value: Any) -> None:
 
 def nothing_left(what: str, reasons: Counter[str]) -> UserError:
     """The error for a set of which no row can be used."""
-    why = ", ".join(f"{n} {word}" for word, n in sorted(reasons.items())) or "the set is empty"
+    why = in_words(reasons) or "the set is empty"
     hint = "name a part that no model was trained on; `split: {test: 0.1}` before the training makes one"
     return UserError(f"nothing is left of `{what}` to evaluate on: {why}", hint=hint)
 

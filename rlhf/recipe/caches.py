@@ -16,6 +16,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from curation.durable import flush
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -32,6 +34,16 @@ def _table(path: Path, create: str) -> Iterator[sqlite3.Connection]:
         yield db
 
 
+def _found(path: Path, create: str, select: str, ids: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """What a table keeps under some ids; nothing, and no new file, where there is no table yet."""
+    if not path.exists():
+        return
+    with _table(path, create) as db:
+        for i in range(0, len(ids), _IN_ONE_QUERY):
+            part = list(ids[i : i + _IN_ONE_QUERY])
+            yield from db.execute(f"{select} WHERE id IN ({','.join('?' * len(part))})", part)
+
+
 class Scores:
     """Scores by scorer key and content id: one small database a scorer under `scores/`."""
 
@@ -42,15 +54,7 @@ class Scores:
 
     def get(self, scorer_key: str, ids: Sequence[str]) -> dict[str, float]:
         """The known scores among `ids`."""
-        known: dict[str, float] = {}
-        if not (self._folder / f"{scorer_key}.sqlite").exists():
-            return known
-        with _table(self._folder / f"{scorer_key}.sqlite", self._CREATE) as db:
-            for i in range(0, len(ids), _IN_ONE_QUERY):
-                part = list(ids[i : i + _IN_ONE_QUERY])
-                marks = ",".join("?" * len(part))
-                known.update(db.execute(f"SELECT id, score FROM scores WHERE id IN ({marks})", part))
-        return known
+        return dict(_found(self._folder / f"{scorer_key}.sqlite", self._CREATE, "SELECT id, score FROM scores", ids))
 
     def put(self, scorer_key: str, scores: Mapping[str, float]) -> None:
         """Keeps them; on the disk when this returns."""
@@ -70,16 +74,8 @@ class Features:
         """The known vectors among `ids`, float32."""
         import numpy as np
 
-        known: dict[str, np.ndarray[Any, Any]] = {}
-        if not (self._folder / f"{key}.sqlite").exists():
-            return known
-        with _table(self._folder / f"{key}.sqlite", self._CREATE) as db:
-            for i in range(0, len(ids), _IN_ONE_QUERY):
-                part = list(ids[i : i + _IN_ONE_QUERY])
-                marks = ",".join("?" * len(part))
-                for found, blob in db.execute(f"SELECT id, vector FROM features WHERE id IN ({marks})", part):
-                    known[found] = np.frombuffer(blob, dtype="<f4")
-        return known
+        kept = _found(self._folder / f"{key}.sqlite", self._CREATE, "SELECT id, vector FROM features", ids)
+        return {found: np.frombuffer(blob, dtype="<f4") for found, blob in kept}
 
     def put(self, key: str, vectors: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Keeps them; on the disk when this returns."""
@@ -106,14 +102,6 @@ class Answers:
         """Keeps a response; on the disk when this returns."""
         with _table(self._path, self._CREATE) as db:
             db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, json.dumps(response)))
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 class Labels:
@@ -153,7 +141,7 @@ class Labels:
                 os.fsync(f.fileno())
                 added += len(new)
             if new_file:
-                _sync(path.parent)  # or a power cut could take the name of the file
+                flush(path.parent)  # or a power cut could take the name of the file
         return added
 
     def read(self, question: str) -> list[dict[str, Any]]:

@@ -28,6 +28,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from curation.artifact import Kind, Rows
+from curation.durable import flush
 from curation.errors import UserError
 from rlhf.recipe.identity import FileHashes, artifact_digest
 from rlhf.recipe.manifest import FORMAT, Made, Manifest
@@ -110,14 +111,14 @@ class Store:
             made = made.model_copy(update={"rows": table.count(folder), "parts": parts})
         place = self.artifact(digest)
         for file in folder.rglob("*"):
-            _flush(file)
+            flush(file)
         try:
             os.rename(folder, place)
         except OSError:
             if not place.is_dir():
                 raise
             shutil.rmtree(folder)  # somebody made the very same content before
-        _flush(place.parent)
+        flush(place.parent)
         return made
 
     # Work
@@ -184,12 +185,4 @@ def write_atomically(path: Path, text: str) -> None:
         f.flush()
         os.fsync(f.fileno())
     os.replace(temporary, path)
-    _flush(path.parent)
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    flush(path.parent)

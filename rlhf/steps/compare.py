@@ -240,11 +240,11 @@ def _published(
     """Writes the pairs, and beside them the rows that gave none."""
     from curation import table
     from curation.conversation import Candidates, Preference
-    from curation.ledger import Entry, Ledger
+    from curation.ledger import Entry, Ledger, in_words
 
     dropped = reasons(lost)
     if not made:
-        why = ", ".join(f"{n} {word}" for word, n in dropped.items()) or "there are no candidates"
+        why = in_words(dropped) or "there are no candidates"
         hint = "raise `num_generations` or `temperature` of the step that samples, so that answers differ"
         raise UserError(f"there is no pair to prefer in: {why}", hint=hint)
     table.write_rows(room.out, made, Preference)

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from rlhf.recipe.step import Done, Room, Step
 from rlhf.steps.reference_free import ReferenceFree
+from rlhf.steps.training import trained
 from rlhf.training.settings import by_tune
 
 
@@ -43,9 +44,6 @@ class Cpo(ReferenceFree, Step):
         return self
 
     def run(self, room: Room) -> Done:
-        from curation.models import release
         from rlhf.training.cpo import train
 
-        done = Done(**train(self, room))
-        release()  # the process goes on to the next step when it has become small again
-        return done
+        return trained(train, self, room)

@@ -9,6 +9,7 @@ from pydantic import Field
 from curation.artifact import Policy, Ref
 from rlhf.recipe.step import Done, Room, Step
 from rlhf.steps.answering import Answering
+from rlhf.steps.training import trained
 from rlhf.training.settings import by_tune
 
 
@@ -32,9 +33,6 @@ class Distill(Answering, Step):
     0: none."""
 
     def run(self, room: Room) -> Done:
-        from curation.models import release
         from rlhf.training.distill import train
 
-        done = Done(**train(self, room))
-        release()  # the process goes on to the next step when it has become small again
-        return done
+        return trained(train, self, room)

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from curation.artifact import Kind, Policy, Preferences, Ref
 from curation.settings import ONE_OR_MORE
 from rlhf.recipe.step import Done, Room, Step
+from rlhf.steps.training import trained
 from rlhf.training.settings import Optimizing, by_tune
 
 Loss = Literal[
@@ -90,9 +91,6 @@ class Dpo(Optimizing, Step):
         return Policy
 
     def run(self, room: Room) -> Done:
-        from curation.models import release
         from rlhf.training.dpo import train
 
-        done = Done(**train(self, room))
-        release()  # the process goes on to the next step when it has become small again
-        return done
+        return trained(train, self, room)

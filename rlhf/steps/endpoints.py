@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from curation.chat import Connections, Endpoint, Usage, connected
 from rlhf.recipe.step import Done, Room, Step
+from rlhf.steps.training import trained
 
 S = TypeVar("S", bound=Step)
 
@@ -32,10 +33,8 @@ def rewarded(train: Callable[[S, Room], dict[str, Any]], step: S, room: Room) ->
     Args:
         train: Gives the fields of `Done`.
     """
-    from curation.models import release
-
     with reachable(room) as connections:
-        found = train(step, room)
-        found["metrics"].update(judged(connections))
-    release()  # the process goes on to the next step when it has become small again
-    return Done(**found, usd=connections.usage.usd)
+        done = trained(train, step, room)
+    done.metrics.update(judged(connections))
+    done.usd = connections.usage.usd
+    return done

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from rlhf.recipe.step import Done, Room, Step
 from rlhf.steps.reference_free import ReferenceFree
+from rlhf.steps.training import trained
 from rlhf.training.settings import by_tune
 
 
@@ -22,9 +23,6 @@ class Orpo(ReferenceFree, Step):
     """Weight of the odds ratio beside the likelihood; the paper's lambda (arXiv 2403.07691)."""
 
     def run(self, room: Room) -> Done:
-        from curation.models import release
         from rlhf.training.orpo import train
 
-        done = Done(**train(self, room))
-        release()  # the process goes on to the next step when it has become small again
-        return done
+        return trained(train, self, room)

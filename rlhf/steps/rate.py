@@ -132,11 +132,11 @@ class Rate(AsksPeople, Step):
     ) -> Done:
         from curation import table
         from curation.conversation import Conversation
-        from curation.ledger import Entry, Ledger
+        from curation.ledger import Entry, Ledger, in_words
 
         dropped = reasons(lost)
         if not made:
-            why = ", ".join(f"{n} {word}" for word, n in dropped.items()) or "there are no rows"
+            why = in_words(dropped) or "there are no rows"
             raise UserError(f"no chat was rated: {why}", hint="look at why rows were left out, or rate others")
         table.write_rows(room.out, made, Conversation)
         means = {name: sum(row.scores[name] for row in made) / len(made) for name in self._columns()}

@@ -60,7 +60,7 @@ class Review(AsksPeople, Step):
     def run(self, room: Room) -> Done | Waiting:
         from curation import table
         from curation.conversation import Conversation
-        from curation.ledger import Entry, Ledger
+        from curation.ledger import Entry, Ledger, in_words
 
         asked = self.asks()
         now = self.put_to_people(asked, room)
@@ -70,7 +70,7 @@ class Review(AsksPeople, Step):
         kept = [*out.accepted, *out.edited]
         dropped = reasons(out.lost)
         if not kept:
-            why = ", ".join(f"{n} {word}" for word, n in dropped.items()) or "no rows"
+            why = in_words(dropped) or "no rows"
             raise UserError(f"no chat is left: {why}", hint="put up other rows: what people said stays in the log")
         table.write_rows(room.out, kept, Conversation)
         edited = len(out.edited)

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from curation.artifact import Conversations, Kind, Policy, Ref
 from curation.settings import ONE_OR_MORE
 from rlhf.recipe.step import Done, Room, Step
+from rlhf.steps.training import trained
 from rlhf.training.settings import Optimizing, by_tune
 
 
@@ -44,9 +45,6 @@ class Sft(Optimizing, Step):
         return Policy
 
     def run(self, room: Room) -> Done:
-        from curation.models import release
         from rlhf.training.sft import train
 
-        done = Done(**train(self, room))
-        release()  # the process goes on to the next step when it has become small again
-        return done
+        return trained(train, self, room)

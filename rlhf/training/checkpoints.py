@@ -7,13 +7,14 @@ on from one makes the same bytes as a run that was never cut off (on a CPU).
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from curation.durable import flush
 
 MARK = "complete"
 KEPT = 2
@@ -72,15 +73,7 @@ class Checkpoints(TrainerCallback):
 def seal(folder: Path) -> None:
     """Marks a checkpoint as whole, once all of it is on the disk."""
     for path in folder.iterdir():
-        _flush(path)
+        flush(path)
     (folder / MARK).touch()
-    _flush(folder / MARK)
-    _flush(folder)
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    flush(folder / MARK)
+    flush(folder)

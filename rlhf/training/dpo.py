@@ -14,13 +14,12 @@ from datasets import Dataset
 from torch import Tensor
 from trl import DPOConfig, DPOTrainer
 
-from curation.artifact import Preferences, Ref
-from curation.frame import to_rows
 from curation.progress import Progress
 from rlhf.training import measuring
 from rlhf.training.adapters import load_parent, lora_config
-from rlhf.training.encoding import Encodings, for_dpo
+from rlhf.training.encoding import Encodings
 from rlhf.training.lmhead import use_compact_head
+from rlhf.training.pairs import encoded_pairs
 from rlhf.training.running import Ours, Run, dataset_of
 
 if TYPE_CHECKING:
@@ -80,12 +79,7 @@ class Trainer(Ours, DPOTrainer):
 def train(step: Dpo, room: Room) -> dict[str, Any]:
     """Trains, measures and writes the policy to `room.out`; returns the fields of `Done`."""
     run = Run(step, room, step.policy)
-
-    def encode(rows: Any, bar: Any) -> Encodings:
-        return for_dpo(to_rows(rows), run.template, max_length=step.max_length, bar=bar)
-
-    refs: list[Ref[Preferences]] = step.data
-    rows, held_out = run.encode(refs, encode, max_length=step.max_length, what="pairs")
+    rows, held_out = encoded_pairs(step, run)
     model = load_parent(run.parent, step, run.device, run.training.attn_implementation)
     trainer = Trainer(
         model=model,

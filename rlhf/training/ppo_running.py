@@ -16,6 +16,7 @@ from transformers import Trainer, TrainingArguments, get_scheduler
 
 from curation import table
 from curation.errors import UserError
+from curation.ledger import in_words
 from curation.models.lineage import parents
 from curation.models.numerics import numerics_class
 from curation.models.settings import Sampling
@@ -126,7 +127,7 @@ def _look_over(prompts: Prompts, run: Run) -> None:
     if not prompts.rows:
         raise UserError("there are no prompts at all", hint="look at what the step before dropped: `rlhf show`")
     if not len(prompts):
-        why = ", ".join(f"{n} {reason}" for reason, n in sorted(prompts.left_out.items()))
+        why = in_words(prompts.left_out)
         hint = "look at the rows with `rlhf inspect`"
         if "prompt_too_long" in prompts.left_out:
             why += f" (the longest has {prompts.longest} tokens)"

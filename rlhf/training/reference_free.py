@@ -16,13 +16,12 @@ from torch import Tensor
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 from trl.trainer.utils import add_fused_lm_head
 
-from curation.artifact import Preferences, Ref
-from curation.frame import to_rows
 from curation.progress import Progress
 from rlhf.training import measuring
 from rlhf.training.adapters import load_parent, lora_config
-from rlhf.training.encoding import IGNORED, Encodings, for_dpo
+from rlhf.training.encoding import IGNORED, Encodings
 from rlhf.training.lmhead import UNMEASURED, use_compact_head
+from rlhf.training.pairs import encoded_pairs
 from rlhf.training.running import Ours, Run, dataset_of
 
 if TYPE_CHECKING:
@@ -101,12 +100,7 @@ def train(
     for text in step.experimental():
         room.warn(text)
     run = Run(step, room, step.policy)
-
-    def encode(rows: Any, bar: Any) -> Encodings:
-        return for_dpo(to_rows(rows), run.template, max_length=step.max_length, bar=bar)
-
-    refs: list[Ref[Preferences]] = step.data
-    rows, held_out = run.encode(refs, encode, max_length=step.max_length, what="pairs")
+    rows, held_out = encoded_pairs(step, run)
     model = load_parent(run.parent, step, run.device, run.training.attn_implementation)
     trainer = trainer_class(
         model=model,

@@ -16,6 +16,10 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from labeling_server import free_port
+
 pytestmark = pytest.mark.heavy
 
 RLHF = [sys.executable, "-c", "import sys; from rlhf.cli import main; sys.exit(main())"]
@@ -50,13 +54,6 @@ def served(home: Path, port: int, **environment: str) -> Iterator[list[str]]:
         process.wait()
         if process.stdout:
             process.stdout.close()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def log_in(port: int, name: str, password: str) -> str:

@@ -4,31 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import defaultdict
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from memory_log import Log
+
 from curation.conversation import Answer, Candidates, Message
 from curation.labeling.rounds import Round, Terms, look
 from curation.labeling.tasks import Compared
-
-
-class Log:
-    """In memory; drops a line that is there already, as the one on the disk does."""
-
-    def __init__(self) -> None:
-        self.lines: dict[str, list[dict[str, Any]]] = defaultdict(list)
-
-    def append(self, answers: list[dict[str, Any]]) -> int:
-        new = [a for a in answers if a not in self.lines[a["question"]]]
-        for a in new:
-            self.lines[a["question"]].append(a)
-        return len(new)
-
-    def read(self, question: str) -> list[dict[str, Any]]:
-        return list(self.lines[question])
 
 
 def rows(n: int, start: int = 0) -> list[Candidates]:

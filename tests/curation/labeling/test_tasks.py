@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from memory_log import Log
 
 from curation.conversation import Answer, Candidates, Message
 from curation.errors import UserError
@@ -87,21 +93,6 @@ def test_every_pair_of_different_answers_is_asked_about_once() -> None:
 
 def given(verdict: Verdict, annotator: str = "ann", form: str = "f.csv", number: int = 1, note: str = "") -> Given:
     return Given(Pair.item(PROMPT, RED, BLUE).shown(number, "g"), annotator, verdict, note, form)
-
-
-class Log:
-    """In memory; drops a line that is there already, as the one on the disk does."""
-
-    def __init__(self) -> None:
-        self.lines: list[dict[str, Any]] = []
-
-    def append(self, answers: list[dict[str, Any]]) -> int:
-        new = [a for a in answers if a not in self.lines]
-        self.lines += new
-        return len(new)
-
-    def read(self, question: str) -> list[dict[str, Any]]:
-        return [line for line in self.lines if line["question"] == question]
 
 
 def log_of(*readings: list[Given]) -> list[dict[str, Any]]:
