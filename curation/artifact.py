@@ -22,6 +22,7 @@ from pydantic import BaseModel, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from curation.errors import UserError
+from curation.settings import UNLESS_DEFAULT
 
 
 class Kind:
@@ -311,8 +312,8 @@ def bind(model: M, around: Surroundings) -> M:
 def identity(model: BaseModel) -> dict[str, Any]:
     """What the settings mean, as plain JSON: pointers by content, plugins with their `revision`. The input of keys.
 
-    A field with its default enters like any other: a default that changes changes the meaning. Fields that a class
-    lists in `not_identity` (a name for people, say) are left out.
+    A field with its default enters like any other: a default that changes changes the meaning. Left out are fields that
+    a class lists in `not_identity` (a name for people, say), and those marked `UNLESS_DEFAULT` that have their default.
     """
 
     def plain(value: Any) -> Any:
@@ -331,6 +332,14 @@ def identity(model: BaseModel) -> dict[str, Any]:
         raise TypeError(f"{type(value).__name__} has no stable form: {value!r}")
 
     left_out: frozenset[str] = getattr(type(model), "not_identity", frozenset())
-    settings = {n: plain(getattr(model, n)) for n in sorted(type(model).model_fields) if n not in left_out}
+
+    def enters(name: str) -> bool:
+        field = type(model).model_fields[name]
+        quiet = UNLESS_DEFAULT in field.metadata and getattr(model, name) == field.get_default(
+            call_default_factory=True
+        )
+        return name not in left_out and not quiet
+
+    settings = {n: plain(getattr(model, n)) for n in sorted(type(model).model_fields) if enters(n)}
     revision = getattr(type(model), "revision", None)
     return {**settings, "revision": revision} if isinstance(revision, int) else settings

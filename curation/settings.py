@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
@@ -29,3 +30,14 @@ def _listed(value: Any) -> Any:
 
 ONE_OR_MORE = BeforeValidator(_listed)
 """For fields that take one thing or a list: `data: Annotated[list[Ref[Conversations]], ONE_OR_MORE]`."""
+
+
+@dataclass(frozen=True)
+class UnlessDefault:
+    """Marks a field that enters a key only where it is set away from its default."""
+
+
+UNLESS_DEFAULT = UnlessDefault()
+"""For fields that came later than results that are kept: `packing: Annotated[bool, UNLESS_DEFAULT] = False`. What was
+made before the field was there was made with its default, so its key stays.
+"""

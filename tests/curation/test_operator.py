@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 
 import polars as pl
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
+from curation.artifact import identity
 from curation.conversation import Conversation, Message
 from curation.errors import RecipeError
 from curation.frame import to_frame, to_rows
@@ -19,6 +20,7 @@ from curation.operators.keep import Keep
 from curation.operators.words import Words
 from curation.pipeline import curate
 from curation.registry import OPERATORS, builtin_names, lookup
+from curation.settings import UNLESS_DEFAULT, Settings
 
 
 class Shouting(Scorer):
@@ -186,3 +188,15 @@ def test_settings_are_frozen_and_a_module_that_is_not_there_is_named() -> None:
 def test_rows_survive_a_mapper_that_changes_nothing() -> None:
     rows = [chat("a").with_(scores={"s": 1.0}, meta={"tree": 3}), chat("b")]
     assert to_rows(Cut().map_frame(to_frame(rows, Conversation)).drop("row")) == rows
+
+
+def test_a_field_that_came_later_leaves_the_keys_of_before() -> None:
+    class Before(Settings):
+        rank: int = 8
+
+    class After(Before):
+        layers: Annotated[list[str], UNLESS_DEFAULT] = Field(default_factory=list)
+        alpha: int = 16
+
+    assert identity(After()) == {**identity(Before()), "alpha": 16}
+    assert identity(After(layers=["q"])) == {"rank": 8, "alpha": 16, "layers": ["q"]}
