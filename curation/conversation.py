@@ -165,7 +165,10 @@ class Candidates(Row):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preference(Row):
-    """Two answers to one prompt, one preferred: TRL's `prompt, chosen, rejected` as message lists."""
+    """Two answers to one prompt, one preferred: TRL's `prompt, chosen, rejected` as message lists.
+
+    Two conversations that share no prompt can be compared, too: then `prompt` is empty, and each side is a whole chat.
+    """
 
     prompt: tuple[Message, ...]
     chosen: tuple[Message, ...]
@@ -179,6 +182,21 @@ class Preference(Row):
     @property
     def id(self) -> str:
         return digest(framed(self.prompt), framed(self.chosen), framed(self.rejected))
+
+    @property
+    def across(self) -> bool:
+        """Whether each side brings a prompt of its own. A policy can learn nothing from such a pair."""
+        return not self.prompt and bool(self.chosen) and self.chosen[0].role != "assistant"
+
+    @property
+    def prompts(self) -> tuple[tuple[Message, ...], ...]:
+        """What is answered: one prompt, or that of each side."""
+        return (self.chosen[:-1], self.rejected[:-1]) if self.across else (self.prompt,)
+
+    @property
+    def answers(self) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
+        """(chosen, rejected) without prompts."""
+        return (self.chosen[-1:], self.rejected[-1:]) if self.across else (self.chosen, self.rejected)
 
     def conversations(self) -> tuple[Conversation, Conversation]:
         """(prompt + chosen, prompt + rejected)."""

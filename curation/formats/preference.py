@@ -3,9 +3,11 @@
     {"prompt": "...", "chosen": "...", "rejected": "..."}
     {"prompt": [messages], "chosen": [messages], "rejected": [messages]}
     {"chosen": [prompt and answer], "rejected": [prompt and other answer]}
+    {"prompt": [], "chosen": [a chat], "rejected": [a chat with another prompt]}
 
 Where the prompt is implied it is what the two share from the start, as in TRL's `extract_prompt`; of two texts that is
-cut before the last space. A prompt in text beside two whole chats says nothing new, and the chats count.
+cut before the last space. A prompt in text beside two whole chats says nothing new, and the chats count. An empty list
+beside two chats that share none says that each has its own: a pair for reward models.
 
 The prompt may be called `question` (Orca's pairs) or `instruction`, with an `input`, or be the chat in `conversations`
 (LLaMA-Factory). Ratings of the two (`score_chosen` and `score_rejected`, `chosen-rating` and `rejected-rating` ...)
@@ -45,7 +47,7 @@ class PreferencePair(Pairs):
     """
 
     makes: ClassVar[frozenset[Makes]] = frozenset({"conversations", "candidates", "preferences"})
-    revision: ClassVar[int] = 2
+    revision: ClassVar[int] = 3
     reads: ClassVar[frozenset[str]] = frozenset(
         {*PROMPTS, "input", "chosen", "rejected", *SYSTEM, "id", *(name for both in _RATED for name in both)}
     )
@@ -82,7 +84,12 @@ class PreferencePair(Pairs):
         a, b = answered(chosen, "no_chosen"), answered(rejected, "no_rejected")
         if len(a) == 1 and len(b) == 1:  # two answers alone: the prompt must stand beside them
             return prompted({**record, "prompt": _asked(record)}), a, b
-        return shared(a, b)
+        try:
+            return shared(a, b)
+        except Refused:
+            if record.get("prompt") == [] and "assistant" not in (a[0].role, b[0].role):
+                return (), a, b
+            raise
 
 
 def _asked(record: Mapping[str, Any]) -> Any:
@@ -161,9 +168,12 @@ def made(
     which then is its label.
 
     Raises:
-        Refused: `several_turns` when an answer is more than one message, which candidates do not hold.
+        Refused: `several_turns` when an answer is more than one message, `no_prompt` when the two share none, which
+            candidates do not hold.
     """
     if makes == "candidates":
+        if not prompt:
+            raise Refused("no_prompt")
         if len(chosen) != 1 or len(rejected) != 1:
             raise Refused("several_turns")
         answers = tuple(Answer(m.content, extra=m.extra) for m in (*chosen, *rejected))

@@ -5,7 +5,7 @@ The log has two kinds of lines for each question, both plain JSON:
     preference_items   a record as it was shown: its item, the order on the screen, the guidelines, and the texts
     preference         one answer: item, annotator, guidelines, verdict; a later line of the same person replaces it
 
-and the same for `ranking`, `rating` and `review`. Nothing else is ever decided before a line lies on the disk.
+and the same for `across`, `ranking`, `rating` and `review`. Nothing is decided before a line lies on the disk.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from curation.labeling.across import Across
 from curation.labeling.pair import Pair
 from curation.labeling.question import WITHDRAWN, Question, Shown, Verdict
 from curation.labeling.ranking import Ranking
 from curation.labeling.rating import Rating
 from curation.labeling.review import Review
 
-QUESTIONS: dict[str, type[Question]] = {q.name: q for q in (Pair, Ranking, Rating, Review)}
+QUESTIONS: dict[str, type[Question]] = {q.name: q for q in (Pair, Across, Ranking, Rating, Review)}
 """Name in the log -> the class that knows its lines."""
 Said = dict[str, dict[str, Verdict]]
 """Item -> annotator -> what they say."""

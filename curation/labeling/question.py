@@ -3,7 +3,7 @@
 An `Item` is the same wherever it comes up: its id is the hash of the question, the prompt and the answers, whoever
 wrote them. A `Question` is a way of asking: it knows the id, what is shown and in which order, the columns of a form,
 the fields and questions of an Argilla data set, how what comes back from either becomes a verdict, and what the log
-keeps. There are four: `pair`, `ranking`, `rating` and `review`, a file each.
+keeps. There are five: `pair`, `across`, `ranking`, `rating` and `review`, a file each.
 
 Nothing that is shown names a model, and nothing is ordered by what an answer is like: the order comes from a hash, and
 stands in the log beside every answer.
@@ -151,6 +151,12 @@ class Item:
     answers: tuple[Message, ...]
     """In the item's own order, which says nothing of them."""
     tools: str | None = None
+    prompts: tuple[tuple[Message, ...], ...] = ()
+    """What each answer is to, where that is not the same for all; `prompt` is empty then."""
+
+    def chat(self, place: int) -> tuple[Message, ...]:
+        """The answer at this place, behind what it answers."""
+        return (*(self.prompts[place] if self.prompts else self.prompt), self.answers[place])
 
     @cached_property
     def id(self) -> str:

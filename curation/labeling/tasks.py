@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 
 from curation.conversation import Candidates, Preference, Row, digest, framed
 from curation.errors import UserError
+from curation.labeling.across import Across, drawn
 from curation.labeling.answers import Distinct
 from curation.labeling.consensus import agreed, dense
 from curation.labeling.pair import Pair
@@ -20,6 +21,8 @@ Ask = Literal["pairs", "ranking"]
 Consensus = Callable[[Mapping[str, Mapping[str, Ranks]]], Mapping[str, Ranks]]
 """Item -> person -> ranks (1 is best, equal is a tie) -> item -> ranks that stand for all."""
 _CHOICES: Mapping[str, Ranks] = {"first": (1, 2), "second": (2, 1), "tie": (1, 1)}
+PARENTS = "parents"
+"""In the `meta` of a preference over two prompts: the rows that its sides come from, for a row has room for one."""
 R = TypeVar("R", bound=Row)
 Lost = list[tuple[R, str]]
 """Rows that nothing came of, each with its reason in one word."""
@@ -54,12 +57,15 @@ class Compared(Asked):
     """Which of several answers is better?"""
 
     rows: list[Distinct] = field(default_factory=list)
+    across: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Item -> the rows of its two answers, for those that compare answers to different prompts."""
 
     @classmethod
-    def about(cls, candidates: Iterable[Candidates], ask: Ask | None = None) -> Compared:
+    def about(cls, candidates: Iterable[Candidates], ask: Ask | None = None, cross_prompt: int = 0) -> Compared:
         """The items of some candidates.
 
         Args:
+            cross_prompt: So many pairs of answers to different prompts are items too; see `across.drawn`.
             ask: `pairs`: every two different answers are an item. `ranking`: all different answers of a row are ranked;
                 two are a pair all the same. None: `ranking`.
 
@@ -79,7 +85,27 @@ class Compared(Asked):
             else:
                 hint = f"keep up to {MOST} of them (`num_generations`), or ask about every two with `ask: pairs`"
                 raise UserError(f"a prompt has {len(answers)} different answers, too many for a ranking", hint=hint)
+        if cross_prompt:
+            asked._add_across(cross_prompt)
         return asked
+
+    def _add_across(self, count: int) -> None:
+        flat = [
+            (number, (*d.row.prompt, answer.message()), d.row.split or "")
+            for number, d in enumerate(self.rows)
+            for answer in d.answers
+        ]
+        for i, j in drawn([(split, chat) for _, chat, split in flat], count):
+            item = Across.item_of(flat[i][1], flat[j][1])
+            in_order = (i, j) if item.chat(0) == flat[i][1] else (j, i)
+            self.add(item, flat[i][0])
+            self.across[item.id] = (flat[in_order[0]][0], flat[in_order[1]][0])
+
+    def _rows_of(self, key: str) -> tuple[int, ...]:
+        """The rows whose answers an item compares; none of a question whose answer is known."""
+        if key in self.across:
+            return self.across[key]
+        return (self.row_of[key],) if key in self.row_of else ()
 
     def suggest(self, scores: Sequence[Sequence[float]]) -> None:
         """Lets people see what a model's scores say of each item.
@@ -87,10 +113,10 @@ class Compared(Asked):
         Args:
             scores: Of each different answer of each row.
         """
-        for key, number in self.row_of.items():
-            item = self.items[key]
-            of = {a.message(): x for a, x in zip(self.rows[number].answers, scores[number], strict=True)}
-            ranks = dense([-of[answer] for answer in item.answers])
+        for key in self.row_of:
+            item, numbers = self.items[key], self._rows_of(key)
+            of = [{a.message(): x for a, x in zip(self.rows[n].answers, scores[n], strict=True)} for n in numbers]
+            ranks = dense([-of[place % len(of)][answer] for place, answer in enumerate(item.answers)])
             pair = isinstance(item.question, Pair)
             self.suggested[key] = next(word for word, r in _CHOICES.items() if r == ranks) if pair else ranks
 
@@ -103,7 +129,7 @@ class Compared(Asked):
     def names(self) -> dict[str, list[str]]:
         """Item -> a name for each of its answers: the same answer to the same prompt has one name in all items."""
         return {
-            key: [digest("answer", framed(item.prompt), m.framed()) for m in item.answers]
+            key: [digest("answer", framed(c[:-1]), c[-1].framed()) for c in map(item.chat, range(len(item.answers)))]
             for key, item in self.items.items()
         }
 
@@ -114,7 +140,8 @@ class Compared(Asked):
         names: Mapping[str, str] | None = None,
     ) -> tuple[list[Preference], Lost[Candidates]]:
         """What the answers come to, and the rows that came to nothing: `unanswered`, `skipped`, `repeated_pair` (or
-        `repeated_ranking`), and the reasons of `Distinct`. A ranking of k answers gives k (k - 1) / 2 preferences.
+        `repeated_ranking`), and the reasons of `Distinct`. A ranking of k answers gives k (k - 1) / 2 preferences. A
+        row is not lost where an answer of it was compared with one of another row.
 
         Args:
             said: Item -> person -> verdict.
@@ -124,20 +151,24 @@ class Compared(Asked):
         names = names or {n: f"annotator{i}" for i, n in enumerate(sorted({w for v in said.values() for w in v}), 1)}
         rankings = self.rankings(said)
         made: dict[int, list[Preference]] = {}
-        heard = {number for key, number in self.row_of.items() if key in said}
+        heard = {number for key in self.row_of if key in said for number in self._rows_of(key)}
+        used: set[int] = set()
         agreed_on = consensus(rankings) if consensus else agreed(rankings)[0]
         for key, ranks in agreed_on.items():
-            if (number := self.row_of.get(key)) is None:  # a question whose answer is known; see `gold`
+            if not (numbers := self._rows_of(key)):  # a question whose answer is known; see `gold`
                 continue
             own = {names[who]: rankings[key].get(who) for who in said[key]}
-            made.setdefault(number, []).extend(_pairs(self.items[key], self.rows[number], ranks, own))
-        asked = set(self.row_of.values())
+            used.update(numbers)
+            item, rows = self.items[key], [self.rows[n] for n in numbers]
+            pairs = [_cross_prompt(item, rows, ranks, own)] if key in self.across else _pairs(item, rows[0], ranks, own)
+            made.setdefault(numbers[0], []).extend(pairs)
+        asked = {number for key in self.row_of for number in self._rows_of(key)}
         lost: Lost[Candidates] = []
         for number, distinct in enumerate(self.rows):
-            if number not in made:
+            if number not in used:
                 again = "repeated_pair" if len(distinct.answers) == 2 else "repeated_ranking"
                 word = "skipped" if number in heard else "unanswered" if number in asked else again
-                lost.append((distinct.row, distinct.reason or word))
+                lost.append((distinct.row, word if number in asked else distinct.reason or word))
         return [pair for pairs in made.values() for pair in pairs], lost
 
 
@@ -153,6 +184,29 @@ def _pairs(item: Item, row: Distinct, ranks: Ranks, own: Mapping[str, Ranks | No
         tie = ranks[better] == ranks[worse]
         made.append(row.pair(item.answers[better], item.answers[worse], PEOPLE, tie=tie, meta=meta))
     return made
+
+
+def _cross_prompt(item: Item, rows: Sequence[Distinct], ranks: Ranks, own: Mapping[str, Ranks | None]) -> Preference:
+    """The preference of two conversations: no prompt is shared, so each side is a whole chat."""
+    better, worse = (0, 1) if ranks[0] <= ranks[1] else (1, 0)
+    sides = [(item.chat(place), rows[place]) for place in (better, worse)]
+    cut = {
+        f"{name}_finished": False
+        for name, (chat, row) in zip(("chosen", "rejected"), sides, strict=True)
+        if not all(a.finished for a in row.answers if a.message() == chat[-1])
+    }
+    votes = {who: _word(one[better], one[worse]) if one else SKIP for who, one in own.items()}
+    return Preference(
+        prompt=(),
+        chosen=sides[0][0],
+        rejected=sides[1][0],
+        verdict="tie" if ranks[0] == ranks[1] else "chosen",
+        decided_by=PEOPLE,
+        source=sides[0][1].row.source,
+        parent=sides[0][1].row.id,
+        split=sides[0][1].row.split,
+        meta={**cut, "votes": dict(sorted(votes.items())), PARENTS: [row.row.id for _, row in sides]},
+    )
 
 
 def _word(better: int, worse: int) -> str:

@@ -13,6 +13,7 @@ BUILTIN: dict[str, str] = {
     "complexity": "curation.operators.complexity:Complexity",
     "condition_on_label": "curation.operators.condition_on_label:ConditionOnLabel",
     "contradictory_pairs": "curation.operators.contradictory_pairs:ContradictoryPairs",
+    "cross_prompt": "curation.operators.cross_prompt:CrossPrompt",
     "decontaminate": "curation.operators.decontaminate:Decontaminate",
     "embedding_distance": "curation.operators.embedding_distance:EmbeddingDistance",
     "evol_score": "curation.operators.evol_score:EvolScore",

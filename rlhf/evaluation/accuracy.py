@@ -11,7 +11,7 @@ from typing import Any
 
 from curation.conversation import Preference
 from rlhf.evaluation.intervals import bootstrap
-from rlhf.evaluation.leaks import prompt_id
+from rlhf.evaluation.leaks import group_of
 from rlhf.evaluation.wins import outcome
 
 
@@ -24,8 +24,8 @@ def accuracy(
     `over_length` is the difference of the two on the same pairs: above zero where the model knows more than length.
     """
     hits = [outcome(a, b) for a, b in zip(chosen, rejected, strict=True)]
-    longer = [outcome(_characters(p.chosen), _characters(p.rejected)) for p in pairs]
-    groups = [prompt_id(p.prompt) for p in pairs]
+    longer = [outcome(*map(_characters, p.answers)) for p in pairs]
+    groups = [group_of(p) for p in pairs]
     more = [a - b for a, b in zip(hits, longer, strict=True)]
     return {
         "accuracy": bootstrap(hits, groups, seed=seed).to_dict(),

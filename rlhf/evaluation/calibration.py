@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curation.conversation import Preference, digest
+from curation.conversation import Preference, digest, framed
 from curation.labeling.agreement import RAW, Votes, interval, kappa_with_others
 from curation.labeling.panel import plain
 from curation.labeling.votes import votes_of
 from curation.operator import PairScorer, Scorer
 from rlhf.evaluation.intervals import bootstrap
 from rlhf.evaluation.judging import compare, scores
-from rlhf.evaluation.leaks import prompt_id
+from rlhf.evaluation.leaks import group_of
 from rlhf.evaluation.wins import outcome
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ def calibration(judge: Scorer, pairs: Sequence[Preference], work: Path, room: Ro
 def agreement(pairs: Sequence[Preference], said: Sequence[float], seed: int = 0) -> dict[str, Any]:
     """The figures from what a judge says of each pair: 1 for the answer that people chose, 0.5 for a tie, 0."""
     people = [_WORTH[pair.verdict] for pair in pairs]
-    longer = [outcome(_length(p.chosen), _length(p.rejected)) for p in pairs]
-    groups = [prompt_id(p.prompt) for p in pairs]
+    longer = [outcome(*map(_length, p.answers)) for p in pairs]
+    groups = [group_of(p) for p in pairs]
     hits = [float(a == b) for a, b in zip(said, people, strict=True)]
     by_length = [float(a == b) for a, b in zip(longer, people, strict=True)]
     clear = [i for i, (a, b) in enumerate(zip(said, people, strict=True)) if 0.5 not in (a, b)]
@@ -95,5 +95,5 @@ def _place(pair: Preference, worth: float) -> str:
     """`first`, `second` or `tie`, of the two answers in the order of their hashes."""
     if worth == 0.5:
         return "tie"
-    in_order = digest(pair.chosen[0].framed()) < digest(pair.rejected[0].framed())
+    in_order = digest(framed(pair.chosen)) < digest(framed(pair.rejected))
     return "first" if (worth == 1.0) == in_order else "second"

@@ -255,6 +255,11 @@ def _calibrated(step: Evaluate, labels: Ref[Preferences], room: Room) -> dict[st
         models = [pointer.digest for _, pointer, _ in pointers(judge) if isinstance(pointer, Ref)]
         seen = Seen.in_sets(_training_sets(models, step, room)) if models else Seen()
         own = _unseen(str(labels), people, seen, room)
+        if isinstance(judge, PairScorer) and any(pair.across for pair in own):
+            room.warn(f"{judge.op} sees one prompt, so pairs of conversations with different prompts are left out")
+            own = [pair for pair in own if not pair.across]
+            if not own:
+                raise nothing_left(str(labels), Counter({"cross_prompt": len(people)}))
         work = room.work / "calibration" / judge.column
         found[judge.column] = {**calibration(judge, own, work, room, step.seed), "by": kind_of(judge)}
     return found

@@ -25,7 +25,17 @@ def prompts_of(row: Conversation | Candidates | Preference) -> list[str]:
     """The ids of all prompts that training on the row teaches an answer to."""
     if isinstance(row, Conversation):
         return [prompt_id(row.messages[:i]) for i, m in enumerate(row.messages) if m.role == "assistant"]
-    return [prompt_id(row.prompt)]
+    return [prompt_id(prompt) for prompt in _asked(row)]
+
+
+def _asked(row: Any) -> Sequence[Sequence[Message]]:
+    """The prompt of a row; those of both sides where a pair shares none."""
+    return row.prompts if isinstance(row, Preference) else (row.prompt,)
+
+
+def group_of(pair: Preference) -> str:
+    """What a pair is drawn with when prompts are drawn anew: its prompt, or both of its prompts."""
+    return " ".join(sorted(map(prompt_id, pair.prompts)))
 
 
 @dataclass(frozen=True)
@@ -51,4 +61,4 @@ class Seen:
 
     def unseen(self, rows: Sequence[Any]) -> list[Any]:
         """The rows that no model was trained on the prompt of. Of a chat, the last answer's prompt counts."""
-        return [row for row in rows if prompt_id(row.prompt) not in self.prompts]
+        return [row for row in rows if not any(prompt_id(prompt) in self.prompts for prompt in _asked(row))]

@@ -111,7 +111,7 @@ class _Asking:
         self.batches = Batches(self.log, room.name, self.guidelines)
         self.pool = Pool.of({key: item for key, item in asked.items.items() if key not in gold})
         self.held_out = self.pool.held_out(step.held_out, step.seed)
-        self.set_apart = {self.pool.records[key].prompt for key in self.held_out}
+        self.set_apart = {prompt for key in self.held_out for prompt in self.pool.records[key].prompts}
         self.points: Any = None
 
     def go(self) -> InBatches | Waiting:
@@ -130,7 +130,7 @@ class _Asking:
 
     def open(self) -> list[str]:
         """Records that may be chosen some day: all but those of held-out prompts."""
-        return [key for key, record in self.pool.records.items() if record.prompt not in self.set_apart]
+        return [key for key, record in self.pool.records.items() if not self.set_apart.intersection(record.prompts)]
 
     def add(self, strategy: str, items: list[str]) -> None:
         if items:

@@ -43,6 +43,10 @@ class Compare(Acquires, AsksPeople, Step):
     """How people are asked about more than two different answers to a prompt. `ranking` (None means it too): all of
     them at once, three to five, ties allowed; it gives every pair. `pairs`: about every two by themselves, however many
     they are."""
+    cross_prompt: int | None = Field(None, ge=1)
+    """So many pairs of answers to different prompts are asked about as well: two whole conversations, and which of them
+    went better (arXiv 2502.04354). A hash draws them, never across two splits. The preferences have an empty prompt and
+    a chat on each side: `reward` learns from them, and methods that train a policy refuse them. For people."""
     suggestions: Annotated[Scorer, Plugin(OPERATORS, Scorer)] | None = None
     """A scorer whose choice people see, and can take over with one key. That draws their own towards it, so every such
     answer is marked in the log. For Argilla; forms stay blind. None: people are asked blind."""
@@ -65,7 +69,7 @@ class Compare(Acquires, AsksPeople, Step):
     @model_validator(mode="after")
     def _belongs_together(self) -> Self:
         people = (
-            FOR_PEOPLE | IN_BATCHES | {"ask", "acquire", "consensus", "gold", "gold_items"}
+            FOR_PEOPLE | IN_BATCHES | {"ask", "acquire", "consensus", "cross_prompt", "gold", "gold_items"}
         ) & self.model_fields_set
         scorers = {"pairs", "min_gap"} & self.model_fields_set
         by = self.decided_by
@@ -115,7 +119,7 @@ class Compare(Acquires, AsksPeople, Step):
         from curation.labeling.gold import mix_in
         from curation.labeling.tasks import Compared
 
-        asked = Compared.about(self._rows(), self.ask)
+        asked = Compared.about(self._rows(), self.ask, self.cross_prompt or 0)
         if self.consensus == "dawid_skene" and any(len(item.answers) > 2 for item in asked.items.values()):
             hint = "`ask: pairs` asks about two at a time; or take `ranked_pairs` or `bradley_terry`"
             raise UserError("`consensus: dawid_skene` is for two answers, and people are to rank more", hint=hint)

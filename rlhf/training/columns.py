@@ -85,6 +85,7 @@ def _lineage() -> pl.Expr:
         pl.concat_list(
             pl.concat_str(pl.lit("row "), pl.col("id")),
             pl.concat_str(pl.lit("row "), pl.col("parent")),
+            *(pl.concat_str(pl.lit("row "), pl.col("meta").str.json_path_match(f"$.parents[{n}]")) for n in (0, 1)),
             pl.when(known).then(record),
         )
         .list.drop_nulls()

@@ -3,7 +3,8 @@
 `Counts` is what the preflight judges, what `rlhf inspect` prints and what goes into the manifest. Reasons a row is left
 out: `no_assistant`, `labelled_bad` (a KTO row with a bad answer is not imitated), `unlabelled` (and KTO needs to know),
 `tie`, `identical_answers`, `prompt_too_long` (nothing of the answer is left), `too_long` (reward models read an answer
-whole or not at all), and those of `curation.models.template.Refused`.
+whole or not at all), `cross_prompt` (a policy cannot learn which of two prompts to be asked), and those of
+`curation.models.template.Refused`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from curation.progress import Bar
 
 IGNORED = -100
 """The label of a token that is not learned, as torch's cross-entropy has it."""
+CROSS_PROMPT = "cross_prompt"
 SHOWN = 3
 """Rows kept for people to look at."""
 Rendered = list[list[Any]]
@@ -136,6 +138,8 @@ def for_dpo(
     """`prompt_ids`, `chosen_ids`, `rejected_ids`: the answers end with their end token, where the row is not cut."""
 
     def one(row: Preference, counts: Counts) -> dict[str, list[int]] | str:
+        if row.across:
+            return CROSS_PROMPT
         if row.verdict == "tie":
             return "tie"
         begin, chosen, rejected = pair(row, template)
@@ -208,7 +212,12 @@ def for_reward(
     def one(row: Preference, counts: Counts) -> dict[str, list[int]] | str:
         if row.verdict == "tie":
             return "tie"
-        _, chosen, rejected = pair(row, template, closed=True)
+        if row.across:
+            chosen, rejected = (template.encode(side, finished=True) for side in (row.chosen, row.rejected))
+            if not (chosen.turns and rejected.turns):
+                return "no_assistant"
+        else:
+            _, chosen, rejected = pair(row, template, closed=True)
         both = [chosen.ids[: chosen.end], rejected.ids[: rejected.end]]
         whole = max(map(len, both))
         counts.longest = max(counts.longest, whole)

@@ -70,7 +70,8 @@ def accuracy(margins: Sequence[float]) -> dict[str, float]:
 
 def length_margins(rows: Sequence[Preference]) -> list[float]:
     """Characters of the chosen answer beyond those of the rejected one: what "the longer answer wins" goes by."""
-    return [float(sum(len(m.content) for m in row.chosen) - sum(len(m.content) for m in row.rejected)) for row in rows]
+    sizes = ([sum(len(m.content) for m in answer) for answer in row.answers] for row in rows)
+    return [float(chosen - rejected) for chosen, rejected in sizes]
 
 
 def softplus(x: Tensor) -> Tensor:

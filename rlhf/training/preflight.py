@@ -20,6 +20,7 @@ MEANING = {
     "repeated_prompt": "a prompt that is there already",
     "no_prompt": "nothing stands before the answer",
     "tie": "a tie",
+    "cross_prompt": "two conversations with different prompts",
     "identical_answers": "two answers that are the same to the model",
     "prompt_too_long": "a prompt that leaves no room for an answer",
     "too_long": "longer than max_length",
@@ -33,6 +34,8 @@ _ADVICE = {
     "labelled_bad": "these rows teach what not to say; use them as preferences",
     "unlabelled": "label them: `scores_to_labels` by a score, or a data set with labels",
     "tie": "leave more room between the answers, or ask people again",
+    "cross_prompt": "a policy is asked and never chooses its prompt, so only reward models learn from such pairs; "
+    "`{step: curate, operators: [cross_prompt]}` takes them out",
     "identical_answers": "drop such pairs: `identical_pair`",
     "prompt_too_long": "raise max_length; where prompts are answered, max_prompt_length, or lower "
     "max_completion_length",
@@ -71,10 +74,9 @@ def judge(counts: Counts, template: ChatTemplate, *, max_length: int | None, wha
     if counts.rows == 0:
         found.errors.append((f"there are no {what} at all", "look at what the step before dropped: `rlhf show`"))
         return found
-    if (n := counts.dropped["mask_not_exact"]) > 0:
-        found.errors.append(
-            (f"{n} of {counts.rows} {what}: {_first(counts, 'mask_not_exact')}", _ADVICE["mask_not_exact"])
-        )
+    for reason, meaning in (("mask_not_exact", ""), ("cross_prompt", f" compare {MEANING['cross_prompt']}")):
+        if (n := counts.dropped[reason]) > 0:
+            found.errors.append((f"{n} of {counts.rows} {what}{meaning}: {_first(counts, reason)}", _ADVICE[reason]))
     if counts.used == 0:
         reason, n = counts.dropped.most_common(1)[0]
         longest = (

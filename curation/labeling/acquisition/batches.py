@@ -78,16 +78,16 @@ class Pool:
         made = cls()
         places: dict[str, int] = {}
         for key, item in items.items():
-            prompt = digest("prompt", framed(item.prompt))
             own = []
-            for answer in item.answers:
-                chat = Conversation(messages=(*item.prompt, answer), tools=item.tools)
+            for place in range(len(item.answers)):
+                chat = Conversation(messages=item.chat(place), tools=item.tools)
                 if chat.id not in places:
                     places[chat.id] = len(made.chats)
                     made.chats.append(chat)
-                    made.prompts.append(prompt)
+                    made.prompts.append(digest("prompt", framed(chat.prompt)))
                 own.append(places[chat.id])
-            made.records[key] = Record(key, prompt, tuple(own))
+            prompts = dict.fromkeys(made.prompts[place] for place in own)
+            made.records[key] = Record(key, " ".join(prompts), tuple(own))
         return made
 
     @property
@@ -97,10 +97,11 @@ class Pool:
 
     def held_out(self, count: int, seed: int) -> list[str]:
         """So many records, prompt by prompt in the order of a hash: all records of a prompt are held out together, but
-        for the last one's.
+        for the last one's. Of several kinds, those that compare answers to one prompt: that is what is measured.
         """
+        within = {key: record for key, record in self.records.items() if len(record.prompts) == 1}
         by_prompt: dict[str, list[str]] = {}
-        for key, record in self.records.items():
+        for key, record in (within or self.records).items():
             by_prompt.setdefault(record.prompt, []).append(key)
         order = (key for prompt in by_hash(list(by_prompt), seed) for key in sorted(by_prompt[prompt]))
         return [key for key, _ in zip(order, range(count), strict=False)]

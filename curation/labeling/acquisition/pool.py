@@ -24,9 +24,15 @@ class Record:
 
     id: str
     prompt: str
-    """Which prompt it is about: what is said about one prompt rises and falls together."""
+    """Which prompt it is about: what is said about one prompt rises and falls together. Two prompts, with a space
+    between them, where it compares answers to different ones."""
     answers: tuple[int, ...]
     """The answers that it shows, by their place in the points; two at least."""
+
+    @property
+    def prompts(self) -> list[str]:
+        """The prompts that its answers are to."""
+        return self.prompt.split(" ")
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
@@ -67,10 +73,11 @@ class Verdicts:
 def points_of(states: Array, prompts: Sequence[str], width: int = WIDTH) -> Array:
     """The answers as points in a space that is small enough to learn in from a few hundred labels.
 
-    Only differences between answers to one prompt are ever compared, so the directions are those in which such answers
-    differ most: principal components (Pearson 1901) of the states minus the mean of their prompt, each state having
-    been brought to unit variance first, because a few states of a transformer are a hundred times larger than the
-    others (Sun et al. 2024, arXiv 2402.17762). No label is looked at.
+    What a reward model is for is telling answers to one prompt apart, so the directions are those in which such answers
+    differ most, also where people compare answers to different prompts: principal components (Pearson 1901) of the
+    states minus the mean of their prompt, each state having been brought to unit variance first, because a few states
+    of a transformer are a hundred times larger than the others (Sun et al. 2024, arXiv 2402.17762). No label is looked
+    at.
 
     Args:
         states: (answers, states).
@@ -81,6 +88,8 @@ def points_of(states: Array, prompts: Sequence[str], width: int = WIDTH) -> Arra
         prompt is on average the number of features. Fewer features where the answers differ in fewer directions.
     """
     x = np.asarray(states, dtype=np.float64)
+    if len(set(prompts)) == len(prompts):  # one answer to each: they differ by their prompts and in nothing else
+        prompts = [""] * len(prompts)
     names = {name: k for k, name in enumerate(dict.fromkeys(prompts))}
     index = np.array([names[p] for p in prompts], dtype=np.int64)
     sizes = np.bincount(index, minlength=len(names)).astype(np.float64)

@@ -1,4 +1,4 @@
-"""The four ways of asking: what is shown, what comes back from a form or a server, and what the log keeps."""
+"""The ways of asking: what is shown, what comes back from a form or a server, and what the log keeps."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from memory_log import Log
 
 from curation.conversation import Message
 from curation.labeling import file
+from curation.labeling.across import Across
 from curation.labeling.log import Book, Given, shown_of, standing
 from curation.labeling.pair import Pair
 from curation.labeling.question import Item, Question, Shown
@@ -38,6 +39,7 @@ def items(answers: int = 4) -> list[Item]:
         Ranking.item(PROMPT, ANSWERS[:answers]),
         Item(Rating(ASPECTS), PROMPT, (ANSWERS[1],), '[{"name":"add"}]'),
         Item(Review(("wrong", "unclear")), PROMPT, (ANSWERS[1],)),
+        Across.item_of((*PROMPT, ANSWERS[0]), (Message("user", "=1+1 <b>京塔</b>"), ANSWERS[1])),
     ]
 
 
@@ -50,8 +52,8 @@ def test_a_record_comes_back_from_the_log_whole(item: Item) -> None:
 
 
 def test_every_question_names_its_records_by_a_letter_of_its_own() -> None:
-    assert len({item.question.letter for item in items()}) == 4
-    assert len({item.id for item in items()}) == 4
+    assert len({item.question.letter for item in items()}) == len(items())
+    assert len({item.id for item in items()}) == len(items())
 
 
 def test_a_ranking_is_the_same_item_in_whichever_order_its_answers_come() -> None:
@@ -150,6 +152,7 @@ FILLED: list[tuple[int, dict[str, str], Any]] = [
     (0, {"verdict": "tie"}, "tie"),
     (1, {"verdict": "a=b=c=d"}, (1, 1, 1, 1)),
     (2, {"help": "1", "truth": "5"}, {"help": 1, "truth": 5}),
+    (4, {"verdict": "Tie"}, "tie"),
     (3, {"verdict": "edit", "edited": 'He said "ü",\r\nthen; left\t😀'}, {"action": "edit"}),
 ]
 
@@ -180,7 +183,7 @@ def test_forms_of_every_question_go_round(
 def test_forms_of_several_questions_lie_in_one_folder_and_each_lost_column_is_named(tmp_path: Path) -> None:
     shown = [item.shown(1, "") for item in items()]
     paths = [file.write(tmp_path, 1, [one]) for one in shown]
-    assert len(set(paths)) == 4
+    assert len(set(paths)) == len(items())
     (row,) = table(paths[2])
     save(paths[2], [{k: v for k, v in row.items() if k != "truth"}])
     reading = file.read(tmp_path, {s.code: s for s in shown})

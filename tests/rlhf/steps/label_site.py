@@ -71,7 +71,7 @@ class Site:
                 lines = list(csv.DictReader(f))
             for line in lines:
                 if not line["verdict"] and (limit is None or filled < limit):
-                    line["verdict"] = "a" if "check" in line["answer_a"] else "b"
+                    line["verdict"] = "a" if "check" in (line.get("answer_a") or line["chat_a"]) else "b"
                     filled += 1
             with form.open("w", encoding="utf-8", newline="") as f:
                 writer = csv.DictWriter(f, list(lines[0]))

@@ -180,6 +180,19 @@ def test_gold_questions_come_with_the_first_batch_and_teach_nothing(site: Site) 
     assert [p["answers"] for p in done.pictures["label_budget"]["points"]] == [6, 10, 14]
 
 
+def test_conversations_of_different_prompts_are_in_the_choice_and_never_held_out(site: Site) -> None:
+    said, done = site.to_the_end(site.step("d_optimal", max_answers=18, cross_prompt=40))
+    assert sizes(site) == [6, 4, 4, 4] and done.metrics["answers"] == done.metrics["pairs"] == 18
+    across = {line["item"] for line in Labels(site.root / "labels").read("across_items")}
+    first, *later = site.batches()
+    assert not across & set(first), "what is held out compares answers to one prompt"
+    assert across & {item for batch in later for item in batch}, "a wider gap tells more, so the design takes them"
+    asked = {line["item"]: line for line in Labels(site.root / "labels").read("preference_items")}
+    apart = {asked[item]["prompt"][0]["content"] for item in first}
+    shown = Labels(site.root / "labels").read("across_items")
+    assert not apart & {line[side][0]["content"] for line in shown for side in ("first", "second")}
+
+
 def test_too_few_records_say_what_to_do(site: Site) -> None:
     with pytest.raises(UserError, match="all 30 records would be held out") as error:
         site.run(site.step(held_out=30))

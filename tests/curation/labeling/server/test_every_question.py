@@ -97,6 +97,26 @@ def test_rankings_come_back_with_their_ranks_and_ties(server: Any) -> None:
     assert all(line["at"] for line in log.read("ranking")), "when it was given is kept, for the pace of reading"
 
 
+def test_conversations_with_different_prompts_come_back_as_they_were_judged(server: Any) -> None:
+    rows = [Candidates(prompt=(Message("user", f"ask {n}"),), answers=(Answer(f"reply {n}"),)) for n in range(3)]
+    asked, log = Compared.about(rows, cross_prompt=3), Log()
+    now, shown = look(asked, server, log, "across", min_submitted=2)
+    assert now.message() == "0 of 6 answered" and len(shown) == 3
+    keys = [server.person("across-ann"), server.person("across-bo")]
+    for record in shown.values():
+        chats = {side: record["fields"][f"chat_{side}"] for side in "ab"}
+        numbers = {side: chat[0]["content"].removeprefix("ask ") for side, chat in chats.items()}
+        assert [m["role"] for m in chats["a"]] == ["user", "assistant"]
+        assert all(chat[1]["content"] == f"reply {numbers[side]}" for side, chat in chats.items())
+        for key in keys:
+            say(server, record, key, {"better": max(numbers, key=lambda side: numbers[side])})
+    now, _ = look(asked, server, log, "across", min_submitted=2)
+    assert now.complete
+    made, lost = asked.preferences(now.said)
+    found = {(p.chosen[0].content, p.rejected[0].content) for p in made}
+    assert found == {("ask 1", "ask 0"), ("ask 2", "ask 0"), ("ask 2", "ask 1")} and lost == []
+
+
 def test_what_a_model_chooses_is_preselected_where_it_is_asked_for(server: Any) -> None:
     prompt, log = (Message("user", "?"),), Log()
     rows = [Candidates(prompt=prompt, answers=tuple(map(Answer, names))) for names in ("abc", "de")]
