@@ -181,7 +181,7 @@ def test_gold_questions_come_with_the_first_batch_and_teach_nothing(site: Site) 
 
 
 def test_conversations_of_different_prompts_are_in_the_choice_and_never_held_out(site: Site) -> None:
-    said, done = site.to_the_end(site.step("d_optimal", max_answers=18, cross_prompt=40))
+    _, done = site.to_the_end(site.step("d_optimal", max_answers=18, cross_prompt=40))
     assert sizes(site) == [6, 4, 4, 4] and done.metrics["answers"] == done.metrics["pairs"] == 18
     across = {line["item"] for line in Labels(site.root / "labels").read("across_items")}
     first, *later = site.batches()
