@@ -2,7 +2,8 @@
 
 The reference is the parent: the model with its new adapter switched off, or a frozen copy of the adapter that is
 trained on (`adapter: continue`), or log-probabilities worked out before the first step (`precompute_ref_log_probs`,
-and always when all weights are trained: no second model is kept).
+and always when all weights are trained: no second model is kept). Either way what it says is kept in the store
+(`rlhf.training.reference`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from rlhf.training.adapters import load_parent, lora_config
 from rlhf.training.encoding import Encodings
 from rlhf.training.lmhead import use_compact_head
 from rlhf.training.pairs import encoded_pairs
+from rlhf.training.reference import KeptReference, LogProbs, kept_reference
 from rlhf.training.running import Ours, Run, dataset_of
 
 if TYPE_CHECKING:
@@ -30,10 +32,19 @@ if TYPE_CHECKING:
 class Trainer(Ours, DPOTrainer):
     """TRL's, with the overrides of `Ours`, on pairs that are encoded already."""
 
-    def __init__(self, *args: Any, rows: Encodings, progress: Progress, compact: bool = True, **kwargs: Any) -> None:
-        self.rows, self.progress, self.compact = rows, progress, compact
+    def __init__(
+        self,
+        *args: Any,
+        rows: Encodings,
+        progress: Progress,
+        kept: KeptReference,
+        compact: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        self.rows, self.progress, self.kept, self.compact = rows, progress, kept, compact
         super().__init__(*args, **kwargs)
         self._use_compact_head()
+        self.precompute_ref_logps = True  # what was not, `_compute_loss` brings along
 
     def _use_compact_head(self) -> None:
         if self.compact:
@@ -48,6 +59,18 @@ class Trainer(Ours, DPOTrainer):
         self._use_compact_head()
         chosen, rejected = self.reference(self.rows)
         return dataset.add_column("ref_chosen_logps", chosen).add_column("ref_rejected_logps", rejected)
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
+        """TRL's; what the reference says, if it was not worked out before, is worked out now, without dropout."""
+        if "ref_chosen_logps" not in inputs:
+            with measuring.measuring(self):
+                found = self.compute_ref_log_probs(self.model, inputs)
+            inputs["ref_chosen_logps"], inputs["ref_rejected_logps"] = found
+        return super()._compute_loss(model, inputs, return_outputs)
+
+    def compute_ref_log_probs(self, model: Any, inputs: dict[str, Any]) -> LogProbs:
+        """TRL's, unless it was worked out before."""
+        return self.kept(inputs, lambda: super(Trainer, self).compute_ref_log_probs(model, inputs))
 
     def reference(self, rows: Encodings, what: str = "reference") -> tuple[list[float], list[float]]:
         """Log-probabilities of the chosen and of the rejected answers under the reference, in the order of the rows.
@@ -103,6 +126,7 @@ def train(step: Dpo, room: Room) -> dict[str, Any]:
         peft_config=lora_config(model, step) if run.new_adapter else None,
         rows=rows,
         progress=room.progress,
+        kept=kept_reference(step, run, room.features),
         compact=not step.use_weighting,
     )
     reference = trainer.reference(held_out, "held-out reference") if held_out else None
