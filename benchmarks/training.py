@@ -1,7 +1,8 @@
 """Training beside TRL on real data: tokens a CPU second of SFT, reward modelling and DPO, and whether the losses agree.
 
     python benchmarks/training.py [--methods sft,reward,dpo] [--lengths mixed,equal] [--data ../shared/data]
-                                  [--model smollm2|micro|FOLDER] [--rows 32] [--longest 512] [--batch 8] [--rounds 3] [--threads 1]
+                                  [--model smollm2|micro|FOLDER] [--rows 32] [--longest 512] [--batch 8]
+                                  [--rounds 3] [--threads 1]
 
 Three ways take turns in one process, `--rounds` times, on the same rows in fp32 with the same LoRA:
 
@@ -15,8 +16,7 @@ Three ways take turns in one process, `--rounds` times, on the same rows in fp32
 What is timed is training, from its first to after its last step, and the reference before it; loading, tokenizing and
 saving are not. CPU seconds are those of the process, so that other work on the machine counts less. Tokens are those of
 the rows, a prompt counted once for each answer, whatever a way pads or shares. Chats are OpenAssistant's validation
-part, pairs are HH's; rows of up to
-`--longest` tokens, drawn at random, or neighbours of half that length (`equal`).
+part, pairs are HH's; rows of up to `--longest` tokens, drawn at random, or neighbours of half that length (`equal`).
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rlhf.recipe.step import Done, Room, Step
 from rlhf.steps.online import Online
@@ -26,7 +26,8 @@ class Grpo(Online, Step):
     loss_type: Literal["grpo", "dapo", "dr_grpo", "cispo", "sapo"] = "dapo"
     """How tokens are averaged: `dapo` (arXiv 2503.14476) over all of an optimizer step; `grpo` (arXiv 2402.03300)
     within each answer, then over answers; `dr_grpo` (arXiv 2503.20783) over `max_completion_length`. `cispo` (arXiv
-    2506.13585) clips the weight and not the gradient, `sapo` (arXiv 2511.20347) lets go softly."""
+    2506.13585) clips the weight and not the gradient, at `epsilon_high` from above (5.0, arXiv 2510.13786); `sapo`
+    (arXiv 2511.20347) lets go softly. TRL's `bnpo` is left out: it averages over the rows in memory at once."""
     scale_rewards: Literal["group", "batch", "none"] = "group"
     """Whose deviation the advantages are divided by."""
     importance_sampling_level: Literal["token", "sequence"] = "token"
@@ -34,6 +35,25 @@ class Grpo(Online, Step):
     use_bias_correction_kl: bool = True
     """Weigh the divergence by the probability ratio, so that its gradient is unbiased (arXiv 2512.02556); false: the
     first paper's."""
+
+    @model_validator(mode="after")
+    def _clipped_above(self) -> Self:
+        if self.loss_type == "cispo" and (self.epsilon_high is None or self.epsilon_high <= 1):
+            raise ValueError(
+                "`cispo` needs `epsilon_high` above 1: there it is the highest weight of a token, and below 1 all are cut; "
+                "5.0 is usual"
+            )
+        return self
+
+    def advice(self) -> list[str]:
+        """Warnings that the settings alone justify."""
+        found = super().advice()
+        if self.importance_sampling_level == "sequence" and self.loss_type != "grpo":
+            found.append(
+                "`importance_sampling_level: sequence` with "
+                f"`loss_type: {self.loss_type}` weighs answers by their lengths; GSPO's paper has `loss_type: grpo`"
+            )
+        return found
 
     def run(self, room: Room) -> Done:
         from rlhf.steps.endpoints import rewarded

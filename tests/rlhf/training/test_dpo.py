@@ -103,41 +103,6 @@ def test_the_references_log_probs_are_the_parents(
     assert all(abs(p - c) > 1e-2 for p, c in zip(policy, chosen, strict=True))
 
 
-def losses(delta: torch.Tensor, beta: float) -> dict[str, torch.Tensor]:
-    """The formulas: Rafailov et al. (2305.18290) eq. 7; Zhao et al. (2305.10425); with label noise, (2403.00409)."""
-    x = beta * delta
-    return {
-        "sigmoid": -torch.log(1 / (1 + torch.exp(-x))),
-        "hinge": torch.clamp(1 - x, min=0),
-        "robust": (-0.8 * torch.nn.functional.logsigmoid(x) + 0.2 * torch.nn.functional.logsigmoid(-x)) / 0.6,
-    }
-
-
-@pytest.mark.parametrize("loss_type", ["sigmoid", "hinge", "robust"])
-def test_the_loss_is_the_formulas(
-    sft: Path, rows_ref: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loss_type: Any
-) -> None:
-    rows = [pair(i) for i in range(5)]
-    smoothing = {"label_smoothing": 0.2} if loss_type == "robust" else {}
-    step = Dpo(
-        data=rows_ref(rows),
-        policy=model_ref(sft),
-        loss_type=loss_type,
-        beta=0.3,
-        lora_r=4,
-        global_batch_size=5,
-        **smoothing,
-    )
-    trainer, encoded = trainer_for(step, tmp_path / "room", monkeypatch)
-    push(trainer, 0.1, seed=1)
-    batch = trainer.data_collator([{n: c[i] for n, c in encoded.columns.items()} for i in range(5)])
-    loss = trainer.compute_loss(trainer.model, batch)
-    policy, reference = trainer.policy(encoded), trainer.reference(encoded)
-    delta = torch.tensor(policy[0]) - torch.tensor(reference[0]) - torch.tensor(policy[1]) + torch.tensor(reference[1])
-    assert delta.abs().max() > 0.1
-    assert loss.item() == pytest.approx(losses(delta.double(), 0.3)[loss_type].mean().item(), abs=1e-6)
-
-
 def test_a_reference_worked_out_before_is_the_one_worked_out_on_the_way(
     sft: Path, rows_ref: Make, run_step: Run
 ) -> None:

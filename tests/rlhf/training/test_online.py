@@ -192,9 +192,61 @@ def test_grpos_loss_is_the_papers(
     assert loss == pytest.approx(expected.item(), abs=1e-6, rel=1e-6)
 
 
+def test_grpos_other_losses_are_the_papers(
+    micro_copy: Path, rows_ref: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the same answers. CISPO: MiniMax (2506.13585) eq. 4, the weight clipped from above alone (ScaleRL 2510.13786);
+    SAPO: Gao et al. (2511.20347) eq. 5 and 6; GSPO: Zheng et al. (2507.18071) eq. 5 to 7."""
+    step = Grpo(
+        prompts=rows_ref([chat(i) for i in range(4)]),
+        policy=model_ref(micro_copy),
+        loss_type="cispo",
+        epsilon=0.01,
+        epsilon_high=1.05,
+        num_iterations=2,
+        **QUICK | {"num_generations": 4},
+    )
+    trainer, _ = trainer_for(step, tmp_path / "room", monkeypatch, per_device_train_batch_size=16)
+    trainer.current_gradient_accumulation_steps = 1
+    push(trainer, 0.05)
+    kept = written(trainer, 4, 4)
+    old = known(trainer, trainer.model, kept, trainer.model)
+    push(trainer, 0.02, seed=1)
+    now = known(trainer, trainer.model, kept, trainer.model)
+    groups = rewards_of(trainer, kept).view(4, 4)
+    advantage = ((groups - groups.mean(1, keepdim=True)) / (groups.std(1, keepdim=True) + 1e-4)).flatten()[:, None]
+    mask = kept["completion_mask"].double()
+    ratio, lengths = (now - old).exp(), mask.sum(1)
+
+    def mean_of_means(per_token: torch.Tensor) -> float:
+        return float(((per_token * mask).sum(1) / lengths).mean())
+
+    assert (ratio > 1.05).any()
+    cispo = -(ratio.clamp(max=1.05) * advantage * now * mask).sum() / mask.sum()
+    assert trainer._compute_loss(trainer.model, kept).item() == pytest.approx(cispo.item(), abs=1e-6, rel=1e-6)
+
+    trainer.loss_type = "sapo"
+    tau = torch.where(advantage > 0, 1.0, 1.05)  # the paper's temperatures
+    sapo = mean_of_means(-4 / tau / (1 + torch.exp(-tau * (ratio - 1))) * advantage)
+    assert trainer._compute_loss(trainer.model, kept).item() == pytest.approx(sapo, abs=1e-6, rel=1e-6)
+
+    trainer.loss_type, trainer.importance_sampling_level = "grpo", "sequence"
+    trainer.epsilon_high = 0.02
+    whole = (((now - old) * mask).sum(1) / lengths).exp()[:, None]
+    assert (whole > 1.02).any() and (whole < 0.99).any()
+    gspo = -torch.minimum(whole * advantage, whole.clamp(0.99, 1.02) * advantage).mean().item()
+    assert trainer._compute_loss(trainer.model, kept).item() == pytest.approx(gspo, abs=1e-6, rel=1e-6)
+
+
 def test_the_tokens_that_are_learned_are_those_that_were_drawn() -> None:
     assert tokens_of(Completion("a b", (5, 6), True, end=2)) == [5, 6, 2]
     assert tokens_of(Completion("a b", (5, 6), False)) == [5, 6]
+
+
+def test_a_ratio_of_answers_wants_a_mean_of_answers() -> None:
+    settings = {**QUICK, "prompts": "d", "importance_sampling_level": "sequence"}
+    assert any("`loss_type: grpo`" in text for text in Grpo.model_validate(settings).advice())
+    assert Grpo.model_validate({**settings, "loss_type": "grpo"}).advice() == []
 
 
 def test_how_a_batch_is_cut_up_changes_only_rounding(micro_copy: Path, rows_ref: Make, run_step: Run) -> None:
@@ -229,6 +281,9 @@ def test_prompts_come_in_an_order_that_is_known_and_none_is_left_out() -> None:
         ({"rewards": []}, "empty"),
         ({"reward_weights": [1, 2]}, "2 numbers for 1 rewards"),
         ({"temperature": 0}, "temperature"),
+        ({"loss_type": "cispo"}, "needs `epsilon_high` above 1"),
+        ({"loss_type": "cispo", "epsilon_high": 0.28}, "needs `epsilon_high` above 1"),
+        ({"loss_type": "bnpo"}, "loss_type"),
     ],
 )
 def test_what_does_not_go_together_is_refused(wrong: dict[str, Any], said: str) -> None:
