@@ -40,8 +40,8 @@ class Grpo(Online, Step):
     def _clipped_above(self) -> Self:
         if self.loss_type == "cispo" and (self.epsilon_high is None or self.epsilon_high <= 1):
             raise ValueError(
-                "`cispo` needs `epsilon_high` above 1: there it is the highest weight of a token, and below 1 all are cut; "
-                "5.0 is usual"
+                "`cispo` needs `epsilon_high` above 1: it is the highest weight of a token there, and below 1 all are "
+                "cut; 5.0 is usual"
             )
         return self
 

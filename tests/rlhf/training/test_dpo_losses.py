@@ -1,4 +1,4 @@
-"""Every loss that `dpo` accepts is its paper's, worked out by hand from the log-probabilities of a moved micro model."""
+"""Every loss that `dpo` accepts is its paper's, worked out by hand on a micro model that has moved."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_the_losses_are_the_papers(
 def test_long_answers_weigh_less_and_unlikely_pairs_too(
     micro_copy: Path, rows_ref: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """LD-DPO (Liu et al., 2409.06411) eq. 9; WPO (Zhou et al., 2406.11827) eq. 2 with aligned weights, from all logits."""
+    """LD-DPO (Liu et al., 2409.06411) eq. 9; WPO (Zhou et al., 2406.11827) eq. 2, weights aligned."""
     step = settings(micro_copy, rows_ref, ld_alpha=0.4, use_weighting=True)
     trainer, rows = trainer_for(step, tmp_path / "room", monkeypatch)
     push(trainer, 0.1, seed=1)

@@ -69,9 +69,7 @@ def test_a_second_run_with_another_beta_asks_nothing(
 def test_a_run_that_was_cut_short_leaves_what_it_worked_out(
     micro_copy: Path, rows_ref: Make, tmp_path: Path, asked: list[int]
 ) -> None:
-    step = Dpo(
-        data=rows_ref([pair(i) for i in range(16)]), policy=model_ref(micro_copy), lora_r=4, global_batch_size=4
-    )
+    step = Dpo(data=rows_ref([pair(i) for i in range(16)]), policy=model_ref(micro_copy), lora_r=4, global_batch_size=4)
     kept = Features(tmp_path / "kept")
     run(step.model_copy(update={"max_steps": 3}), tmp_path / "first", kept)
     assert asked == [4, 4, 4]
