@@ -12,20 +12,22 @@ from curation.artifact import Candidates, Kind, Preferences, Ref
 from curation.errors import UserError
 from curation.operator import PairScorer, Plugin, Scorer
 from curation.registry import OPERATORS
+from curation.settings import UNLESS_DEFAULT
 from rlhf.recipe.step import Done, Room, Step, Waiting
 from rlhf.steps.acquiring import IN_BATCHES, Acquires, InBatches, in_batches
 from rlhf.steps.asking import FOR_PEOPLE, PEOPLE, AsksPeople, Decider, heard, reasons, set_aside
+from rlhf.steps.mixing_gold import FOR_GOLD, MixesGold
 from rlhf.steps.people import figures, names_of
 
 if TYPE_CHECKING:
     from curation import conversation
     from curation.labeling.answers import Distinct
-    from curation.labeling.question import Ranks
+    from curation.labeling.gold import Known
     from curation.labeling.ranked import Pairs
     from curation.labeling.tasks import Compared
 
 
-class Compare(Acquires, AsksPeople, Step):
+class Compare(Acquires, MixesGold, AsksPeople, Step):
     """Preferences from candidates.
 
     With `people` the step hands out what they are asked, waits, and reads what they said; every answer is kept in a log
@@ -43,7 +45,7 @@ class Compare(Acquires, AsksPeople, Step):
     """How people are asked about more than two different answers to a prompt. `ranking` (None means it too): all of
     them at once, three to five, ties allowed; it gives every pair. `pairs`: about every two by themselves, however many
     they are."""
-    cross_prompt: int | None = Field(None, ge=1)
+    cross_prompt: Annotated[int | None, UNLESS_DEFAULT] = Field(None, ge=1)
     """So many pairs of answers to different prompts are asked about as well: two whole conversations, and which of them
     went better (arXiv 2502.04354). A hash draws them, never across two splits. The preferences have an empty prompt and
     a chat on each side: `reward` learns from them, and methods that train a policy refuse them. For people."""
@@ -62,28 +64,26 @@ class Compare(Acquires, AsksPeople, Step):
     `majority` for two answers, `ranked_pairs` for rankings. Another way costs no label."""
     gold: Ref[Preferences] | None = None
     """Pairs whose better answer is known, mixed in among the questions and not marked: they tell who answers with care.
-    They count as answers, and never become preferences."""
+    They count as answers, and never become preferences. Where people rank, prompts are taken of which every two of as
+    many answers are decided; see `gold_file`, too."""
     gold_items: float = Field(0.1, gt=0)
     """How many gold questions: a share of the questions that are asked, where it is less than 1, else their number."""
 
     @model_validator(mode="after")
     def _belongs_together(self) -> Self:
         people = (
-            FOR_PEOPLE | IN_BATCHES | {"ask", "acquire", "consensus", "cross_prompt", "gold", "gold_items"}
+            FOR_PEOPLE | IN_BATCHES | {"ask", "acquire", "consensus", "cross_prompt"} | FOR_GOLD
         ) & self.model_fields_set
         scorers = {"pairs", "min_gap"} & self.model_fields_set
         by = self.decided_by
         if not isinstance(by, Scorer):
-            if "gold_items" in people and self.gold is None:
-                raise ValueError("`gold_items` says how many, and `gold` is missing: which")
+            self.check_gold(self.gold, self.suggestions)
             if scorers:
                 raise ValueError(
                     f"`{min(scorers)}` is for scorers; people give every pair, and say themselves what ties"
                 )
             if isinstance(self.suggestions, PairScorer):
                 raise ValueError(f"`{self.suggestions.op}` gives no numbers; suggest by a scorer that does")
-            if self.suggestions is not None and self.gold is not None:
-                raise ValueError("`gold` has no suggestions, so with `suggestions` people could tell which it is")
             self.check_batches(self.min_submitted, self.max_answers)
             return self
         if people:
@@ -113,18 +113,18 @@ class Compare(Acquires, AsksPeople, Step):
 
         return table.rows(self.data.folder, self.data.part)
 
-    def _asked(self) -> tuple[Compared, Mapping[str, Ranks]]:
-        """What people are asked, and the gold questions among it with their known rankings."""
+    def _asked(self) -> tuple[Compared, Mapping[str, Known]]:
+        """What people are asked, and what is known of the gold questions among it."""
         from curation import table
-        from curation.labeling.gold import mix_in
+        from curation.labeling.gold import of_pairs
         from curation.labeling.tasks import Compared
 
         asked = Compared.about(self._rows(), self.ask, self.cross_prompt or 0)
         if self.consensus == "dawid_skene" and any(len(item.answers) > 2 for item in asked.items.values()):
             hint = "`ask: pairs` asks about two at a time; or take `ranked_pairs` or `bradley_terry`"
             raise UserError("`consensus: dawid_skene` is for two answers, and people are to rank more", hint=hint)
-        known = mix_in(asked, table.rows(self.gold.folder, self.gold.part), self.gold_items) if self.gold else {}
-        return asked, known
+        found = of_pairs(table.rows(self.gold.folder, self.gold.part)) if self.gold else None
+        return asked, self.mixed_in(asked, found, "compare")
 
     def asks(self) -> Compared | None:
         return None if isinstance(self.decided_by, Scorer) else self._asked()[0]
@@ -147,7 +147,7 @@ class Compare(Acquires, AsksPeople, Step):
         together, reliability = agreed(rankings, self.consensus, asked.names())
         names = names_of(now, room)
         made, lost = asked.preferences(now.said, lambda _: together, names)
-        panel = Panel.of_rankings(rankings, gold=right(rankings, known), reliability=reliability)
+        panel = Panel.of_rankings(rankings, gold=right(now.said, known), reliability=reliability)
         metrics = {**heard(now), "identical": sum(d.identical for d in asked.rows)}
         metrics |= {"consensus": self.consensus or used(rankings), **figures(panel, now, names, room)}
         if known:

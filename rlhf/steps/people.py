@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rlhf.recipe.step import Room
 
 if TYPE_CHECKING:
+    from curation.labeling.gold import Known
     from curation.labeling.panel import Panel
     from curation.labeling.rounds import Round
 
@@ -46,13 +47,17 @@ def figures(panel: Panel, now: Round, names: Mapping[str, str], room: Room) -> d
     return found
 
 
-def of_questions(now: Round, vote: Vote, names: Mapping[str, str], room: Room, *, grades: bool) -> dict[str, Any]:
+def of_questions(
+    now: Round, vote: Vote, names: Mapping[str, str], room: Room, *, grades: bool, known: Mapping[str, Known]
+) -> dict[str, Any]:
     """The same for questions that are not rankings; `agreement` by question.
 
     Args:
         vote: What a verdict says; skips are none.
         grades: Whether values are points, which may lie near each other or far apart.
+        known: Item -> what is right to say of it, for gold questions.
     """
+    from curation.labeling.gold import right
     from curation.labeling.panel import Panel
     from curation.labeling.question import SKIP
 
@@ -63,7 +68,9 @@ def of_questions(now: Round, vote: Vote, names: Mapping[str, str], room: Room, *
                 votes.setdefault(question, {}).setdefault(f"{item} {question}", {})[who] = value
     together = {key: people for items in votes.values() for key, people in items.items()}
     level: Any = "ordinal" if grades else "nominal"
-    whole = Panel(together, level, whole=lambda key: key.split(" ")[0])
+    whole = Panel(together, level, whole=lambda key: key.split(" ")[0], gold=right(now.said, known))
     found = figures(whole, now, names, room)
     found["agreement"] = {question: Panel(items, level).agreement() for question, items in votes.items()}
+    if known:
+        found["gold"] = len(known)
     return found

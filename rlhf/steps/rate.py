@@ -12,16 +12,19 @@ from curation.artifact import Conversations, Kind, Ref
 from curation.errors import UserError
 from curation.operator import PairScorer, Scorer
 from curation.registry import OPERATORS
+from curation.settings import UNLESS_DEFAULT
 from rlhf.recipe.step import Done, Room, Step, Waiting
 from rlhf.steps.asking import FOR_PEOPLE, PEOPLE, AsksPeople, Decider, heard, reasons, set_aside
+from rlhf.steps.mixing_gold import FOR_GOLD, MixesGold
 from rlhf.steps.people import names_of, of_questions
 
 if TYPE_CHECKING:
     from curation import conversation
     from curation.labeling.chats import Rated
+    from curation.labeling.gold import Known
 
 
-class Rate(AsksPeople, Step):
+class Rate(MixesGold, AsksPeople, Step):
     """Conversations with a score for each aspect: the mean of the 1 to 5 points that people gave the last answer.
 
     With a scorer there is one aspect, and its score is what the scorer says, on the scorer's own scale; who rated
@@ -40,6 +43,10 @@ class Rate(AsksPeople, Step):
     """People see the scores of these names that a row has already, and can take them over with one key. That draws
     their own points towards them, so every such answer is marked in the log. For Argilla; forms stay blind."""
 
+    gold: Annotated[Ref[Conversations] | None, UNLESS_DEFAULT] = None
+    """Chats that carry scores in the aspects' names, mixed in and not marked: they tell who rates with care. Right are
+    the points that a score lies at, or between. They count as answers, and nothing comes of them."""
+
     @model_validator(mode="after")
     def _belongs_together(self) -> Self:
         from curation.labeling.rating import RESERVED
@@ -49,8 +56,9 @@ class Rate(AsksPeople, Step):
                 raise ValueError(f"an aspect is named by a-z, 0-9 and _, and not like a column of a form: not {name!r}")
         by = self.decided_by
         if not isinstance(by, Scorer):
+            self.check_gold(self.gold, self.suggestions)
             return self
-        if people := FOR_PEOPLE & self.model_fields_set:
+        if people := (FOR_PEOPLE | FOR_GOLD) & self.model_fields_set:
             raise ValueError(f"`{min(people)}` is for people, and here `{by.op}` decides")
         if by.on:
             raise ValueError(f"`{by.op}` reads the whole chat where it decides; remove its `on`")
@@ -83,22 +91,29 @@ class Rate(AsksPeople, Step):
         return table.rows(self.data.folder, self.data.part)
 
     def asks(self) -> Rated | None:
-        if isinstance(self.decided_by, Scorer):
-            return None
-        from curation.labeling.chats import Rated
+        return None if isinstance(self.decided_by, Scorer) else self._asked()[0]
 
-        return Rated.about(self._rows(), self._aspects(), suggestions=self.suggestions)
+    def _asked(self) -> tuple[Rated, Mapping[str, Known]]:
+        """What people are asked, and what is known of the gold questions among it."""
+        from curation import table
+        from curation.labeling.chats import Rated
+        from curation.labeling.gold import of_points
+        from curation.labeling.rating import Rating
+
+        rating = Rating(tuple(self._aspects().items()))
+        asked = Rated.about(self._rows(), self._aspects(), suggestions=self.suggestions)
+        found = of_points(table.rows(self.gold.folder, self.gold.part), rating) if self.gold else None
+        return asked, self.mixed_in(asked, found, "rate", rating)
 
     def run(self, room: Room) -> Done | Waiting:
-        asked = self.asks()
-        if asked is None:
-            assert isinstance(self.decided_by, Scorer)
+        if isinstance(self.decided_by, Scorer):
             return self._scored(self.decided_by, self._rows(), room)
+        asked, known = self._asked()
         now = self.put_to_people(asked, room)
         if isinstance(now, Waiting):
             return now
         made, lost = asked.scored(now.said)
-        about = of_questions(now, dict, names_of(now, room), room, grades=True)
+        about = of_questions(now, dict, names_of(now, room), room, grades=True, known=known)
         return self._published(asked.rows, made, lost, {**heard(now), **about}, PEOPLE, room)
 
     def _scored(self, scorer: Scorer, rows: Sequence[conversation.Conversation], room: Room) -> Done:

@@ -138,7 +138,7 @@ def test_ways_and_gold_are_checked_before_anybody_is_asked(tmp_path: Path) -> No
         Compare(data=data(tmp_path, three), consensus="dawid_skene").run(room(tmp_path))
     assert "ask: pairs" in error.value.hint and not (tmp_path / "labeling").exists()
     for wrong, words in (
-        ({"gold_items": 3}, "`gold` is missing"),
+        ({"gold_items": 3}, "is missing"),
         ({"decided_by": "brevity", "consensus": "majority"}, "`consensus` is for people"),
         ({"decided_by": "brevity", "gold": "known"}, "`gold` is for people"),
         ({"consensus": "vote"}, "majority"),
