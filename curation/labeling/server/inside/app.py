@@ -20,7 +20,7 @@ if not os.environ.get("ARGILLA_REDIS_URL"):
 
 import argilla_server
 
-from . import connections, indexes, savings
+from . import bulk, connections, indexes, savings
 from .engine import database, texts
 from .headers import Guarded
 from .queue import work
@@ -28,6 +28,7 @@ from .texts import catch_up
 
 connections.use()
 savings.use()
+bulk.use()
 indexes.prepare(database())
 catch_up(texts(), database())
 work()

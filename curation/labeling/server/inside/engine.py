@@ -10,6 +10,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -39,6 +40,7 @@ def database() -> Path:
     return Path(settings.database_url.partition("///")[2].partition("?")[0])
 
 
+@cache
 def texts() -> Texts:
     """The index beside it."""
     return Texts(Path(settings.home_path) / "search.db")

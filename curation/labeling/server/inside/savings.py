@@ -5,18 +5,15 @@ Its results are the same to the byte. Together this was nine tenths of what a pu
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
-from argilla_server.bulk import records_bulk
 from argilla_server.contexts import webhooks
 from argilla_server.models import database
 from argilla_server.webhooks.v1 import records, responses
 from pydantic import TypeAdapter
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import load_only, selectinload
 
 _KNOWN, _MEMBERS = "someone listens", "members"
 """What a session keeps of what it has looked up: Argilla opens one for each request."""
@@ -28,7 +25,6 @@ def use() -> None:
     responses.build_response_event = _if_heard(responses.build_response_event)
     database.TypeAdapter = _adapter
     database.User.is_member = _member(database.User.is_member)
-    records_bulk._preload_records_relationships_before_index = _preload
 
 
 class _Unheard:
@@ -50,23 +46,6 @@ def _if_heard(build: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[A
         return await build(db, event, about) if db.info[_KNOWN] else _Unheard()
 
     return built
-
-
-async def _preload(db: AsyncSession, added: Sequence[Any]) -> None:
-    """Argilla reads all texts again that it has just written, for the sake of what belongs to the records.
-
-    Here the latter alone is read.
-    """
-    response, suggestion = database.Response, database.Suggestion
-    belongs = (
-        load_only(database.Record.id),
-        selectinload(database.Record.responses).selectinload(response.user),
-        selectinload(database.Record.responses_submitted),
-        selectinload(database.Record.suggestions).selectinload(suggestion.question),
-        selectinload(database.Record.vectors),
-    )
-    ids = [record.id for record in added]
-    await db.execute(select(database.Record).where(database.Record.id.in_(ids)).options(*belongs))
 
 
 def _member(look: Callable[..., Awaitable[bool]]) -> Callable[..., Awaitable[bool]]:

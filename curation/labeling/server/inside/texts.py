@@ -15,16 +15,21 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import threading
 import unicodedata
-from collections.abc import Iterable, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 _PIECE = 3
 """Letters of a piece in `body`."""
+_PAIR = 1 << 32
+"""A pair's number is (number of the first letter + 1) * this + number of the second."""
+_TOKENS_KEPT = 1 << 16
 _COLUMNS = tuple(f"f{n}" for n in range(24))
 """Fields of a data set; those beyond share the last."""
 _LAYOUT = 2
@@ -111,17 +116,31 @@ class Query:
         return " AND ".join(parts), values
 
 
-@lru_cache(maxsize=1 << 16)
-def _token(letters: str) -> str:
-    """One or two letters as `short` has them: by number, so that nothing of them is folded or cut away."""
-    return "x".join(f"{ord(letter):x}" for letter in letters)
+class _Tokens(dict[int, str]):
+    """A letter's number, or that of a pair (`_PAIR`) -> how `short` has it: nothing of it can be folded or cut away."""
+
+    def __missing__(self, number: int) -> str:
+        if len(self) >= _TOKENS_KEPT:
+            self.clear()
+        first, second = divmod(number, _PAIR)
+        self[number] = made = f"{first - 1:x}x{second:x}" if first else f"{second:x}"
+        return made
+
+
+_tokens = _Tokens()
 
 
 def _short(text: str) -> str:
     """All letters and pairs of a text, each once."""
-    found = {text[n : n + 2] for n in range(len(text) - 1)}
-    found.update(text)
-    return " ".join(map(_token, found))
+    letters = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.int64)
+    pairs = (letters[:-1] + 1) * _PAIR + letters[1:]
+    return " ".join(map(_tokens.__getitem__, np.unique(np.concatenate([letters, pairs])).tolist()))
+
+
+def _token(word: str) -> str:
+    """One or two letters as `short` has them."""
+    first, *second = map(ord, word)
+    return _tokens[(first + 1) * _PAIR + second[0] if second else first]
 
 
 class Texts:
@@ -129,10 +148,25 @@ class Texts:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock = threading.Lock()
+        self._kept: sqlite3.Connection | None = None
+
+    @contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        """One change at a time, all of it or nothing, over a connection that stays open.
+
+        SQLite writes a file's log into the file, and both through to the disk, whenever the last connection goes.
+        """
+        with self._lock:
+            if self._kept is None:
+                self._kept = self.connect()
+            with self._kept:
+                self._kept.execute("BEGIN IMMEDIATE")
+                yield self._kept
 
     def connect(self) -> sqlite3.Connection:
         """A connection; readers never wait for the one writer."""
-        connection = sqlite3.connect(self.path, timeout=30)
+        connection = sqlite3.connect(self.path, timeout=30, check_same_thread=False)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")  # what a power cut takes is taken in again at the next start
         return connection
@@ -153,13 +187,12 @@ class Texts:
         flattened = [
             (record, {name: folded(flat(value)) for name, value in fields.items()}) for record, fields in records
         ]
-        with closing(self.connect()) as connection, connection:
-            connection.execute("BEGIN IMMEDIATE")  # so that no two number the fields of a data set
+        with self._change() as connection:
             numbers: dict[str, int] = dict(
                 connection.execute("SELECT name, number FROM field WHERE dataset = ?", (dataset,))
             )
+            _forget(connection, "record", [record for record, _ in flattened])
             for record, texts in flattened:
-                _forget(connection, "record = ?", record)
                 said = [""] * len(_COLUMNS)
                 for name, text in texts.items():
                     if name not in numbers:
@@ -173,11 +206,10 @@ class Texts:
 
     def forget(self, *, records: Sequence[str] = (), dataset: str | None = None) -> None:
         """Takes out records, or all of a data set."""
-        with closing(self.connect()) as connection, connection:
-            for record in records:
-                _forget(connection, "record = ?", record)
+        with self._change() as connection:
+            _forget(connection, "record", records)
             if dataset is not None:
-                _forget(connection, "dataset = ?", dataset)
+                _forget(connection, "dataset", [dataset])
                 connection.execute("DELETE FROM field WHERE dataset = ?", (dataset,))
 
     def known(self) -> set[str]:
@@ -219,9 +251,10 @@ def _insert(connection: sqlite3.Connection, table: str, key: int | None, said: S
     connection.execute(f"INSERT INTO {table}(rowid, {', '.join(_COLUMNS)}) VALUES (?, {marks})", (key, *said))
 
 
-def _forget(connection: sqlite3.Connection, where: str, value: str) -> None:
+def _forget(connection: sqlite3.Connection, column: str, values: Sequence[str]) -> None:
     names, marks = ", ".join(_COLUMNS), ", ".join("?" * len(_COLUMNS))
-    for (key,) in connection.execute(f"SELECT id FROM doc WHERE {where}", (value,)).fetchall():
+    asked = f"SELECT id FROM doc WHERE {column} IN (SELECT value FROM json_each(?))"
+    for (key,) in connection.execute(asked, (json.dumps(values),)).fetchall():
         said = connection.execute(f"SELECT {names} FROM body WHERE rowid = ?", (key,)).fetchone()
         # `short` keeps no text of its own, so it must be told what it held.
         taken = ("delete", key, *map(_short, said))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # memory_log
+sys.path[:0] = [str(Path(__file__).parents[n]) for n in (1, 3)]  # memory_log; labeling_server, labeling_ui
 
 
 @pytest.fixture(scope="session")
