@@ -12,7 +12,7 @@ from typing import Any
 from argilla_server.api.schemas.v1.chat import ChatFieldValue
 from argilla_server.bulk import records_bulk
 from argilla_server.contexts import distribution
-from argilla_server.models import Record, Response, Suggestion, Vector
+from argilla_server.models import Response, Suggestion, Vector
 from argilla_server.validators.records import RecordCreateValidator
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
