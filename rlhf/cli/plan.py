@@ -33,6 +33,7 @@ def run(args: argparse.Namespace) -> int:
                 "key": p.key,
                 "digest": p.digest,
                 "warning": p.warning,
+                "outlook": p.step.outlook(),
             }
             for p in planned
         }
@@ -41,6 +42,9 @@ def run(args: argparse.Namespace) -> int:
     print(columns([[p.name, p.step.step, p.state, p.why] for p in planned], ["name", "step", "state", "why"], STATES))
     cached = sum(p.state == "cached" for p in planned)
     print(f"\n{cached} of {len(planned)} steps are cached")
+    for p in planned:
+        for line in p.step.outlook():
+            print(filled(f"{p.name}: {line}", sys.stdout))
     for p in planned:
         if p.warning:
             sys.stderr.write(filled(f"warning: {p.name}: {p.warning}", sys.stderr) + "\n")

@@ -164,3 +164,7 @@ class Step(Settings):
     def advice(self) -> list[str]:
         """Warnings that the settings alone justify; `rlhf check` prints them."""
         return []
+
+    def outlook(self) -> list[str]:
+        """What can be said of the run before it, from the settings alone: sizes, tokens; `rlhf plan` prints it."""
+        return []

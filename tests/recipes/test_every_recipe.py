@@ -31,6 +31,7 @@ def test_there_is_something_to_read() -> None:
         "stack",
         "llama-adapter",
         "distill",
+        "cerebras-gpt",
     }
     there = {"smoke", "quickstart", "openassistant-vi", *full, *(f"mini/{name}" for name in full)}
     assert there <= set(NAMES)
