@@ -304,7 +304,7 @@ def text(args: argparse.Namespace, cache: Path) -> None:
             target_kl=args.target,
             lora_r=args.lora_r,
             lora_alpha=2 * args.lora_r,
-            learning_rate=2e-4,
+            learning_rate=args.learning_rate,
             lr_scheduler_type="constant",
             global_batch_size=args.batch,
             num_ppo_epochs=args.epochs,
@@ -313,11 +313,12 @@ def text(args: argparse.Namespace, cache: Path) -> None:
         )
         run = Run(step, a_room(Path(place) / "room", args.threads), step.policy)
         ppo = ppo_running.assemble(step, run)
-        for n in range(args.updates):
+        ends = time.monotonic() + 60 * args.minutes
+        while ppo.update < args.updates and time.monotonic() < ends:
             stats = ppo.step()
-            figures = ("reward", "kl", "kl_coef", "ended", "answer_tokens", "value_loss")
-            print(n + 1, *(f"{name} {stats[name]:.3f}" for name in figures), flush=True)
-        requests = [request for _, request in ppo.prompts.of(0)]
+            figures = ("reward", "kl", "kl_coef", "ended", "answer_tokens", "value_loss", "share_of_steps")
+            print(ppo.update, *(f"{name} {stats[name]:.3f}" for name in figures), flush=True)
+        requests = [request for update in range(3) for _, request in ppo.prompts.of(update)]
         base = ppo.writer.loaded()
         for name, reference in (("before", True), ("after", False)):
             made = ppo.writer.write(requests, reference=reference)
@@ -327,12 +328,15 @@ def text(args: argparse.Namespace, cache: Path) -> None:
                 for r, c in zip(requests, made, strict=True)
             ]
             scored = log_probs(base, rows)
-            perplexity = math.exp(-sum(s.log_prob for s in scored) / sum(s.tokens for s in scored))
+            tokens = sum(s.tokens for s in scored)
+            perplexity = math.exp(-sum(s.log_prob for s in scored) / tokens)
             print(
-                f"{name}: perplexity under the base {perplexity:.2f}, {sum(c.finished for c in made)}/{len(made)} ended"
+                f"{name}: perplexity under the base {perplexity:.2f} over {tokens} tokens, "
+                f"{sum(c.finished for c in made)}/{len(made)} ended",
+                flush=True,
             )
-            for one in made[:3]:
-                print(f"  {one.text!r}")
+            for one in made[:4]:
+                print(f"  {one.text!r}", flush=True)
 
 
 def main() -> None:
@@ -354,6 +358,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--target", type=float, default=2.0)
+    parser.add_argument("--learning_rate", type=float, default=5e-4, help="of `text`")
+    parser.add_argument("--minutes", type=float, default=60, help="after which `text` begins no further update")
     parser.add_argument("--four", action="store_true", help="TRL with a reference model of its own too")
     parser.add_argument("--beside", action="store_true", help="ours with the adapter beside the weights while writing")
     parser.add_argument("--parts", action="store_true", help="where the time of an update goes")

@@ -31,6 +31,7 @@ from curation.models.rewards import LoadedReward, chat_ids, rewards_of
 from curation.models.scoring import output_logits
 from curation.models.template import ChatTemplate
 from rlhf.training.adapters import lora_config
+from rlhf.training.fused import fuse
 from rlhf.training.lmhead import FrozenHeadLogProbs
 from rlhf.training.settings import Tuning
 from rlhf.training.sharing import tree_of
@@ -144,6 +145,7 @@ class Actors:
             if weights.requires_grad:
                 weights.data = weights.data.float()
         self.use(())
+        fuse(self.inner)
 
     @property
     def policy_weights(self) -> dict[str, nn.Parameter]:
