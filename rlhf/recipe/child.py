@@ -189,6 +189,7 @@ def _run(job: Job, wire: _Wire) -> Finished:
                 answers=Answers(store.root / "answers"),
                 labels=Labels(store.root / "labels"),
                 labeling=Path(profile.labeling.folder) if profile.labeling.folder else store.root / "labeling",
+                tracking=store.root / "tracking" / f"{job.name}-{job.key[:8]}",
                 inputs=job.inputs,
                 warnings=warnings,
                 usd_left=job.usd_left,

@@ -67,6 +67,9 @@ class Room:
     labels: LabelLog | None = None
     labeling: Path | None = None
     """Folder of the files that people fill in (file backend)."""
+    tracking: Path | None = None
+    """Where a tracker that writes files (`report_to: [tensorboard]`) writes them, to stay when the step is over. None:
+    beside the checkpoints, which go."""
     inputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Step name -> its manifest as plain JSON, for every step that this one stands on, near or far: names, decided_by,
     metrics. Nothing of it that changes from run to run (times, memory) may get into the artifact."""

@@ -33,7 +33,7 @@ from curation.errors import UserError
 from rlhf.recipe.identity import FileHashes, artifact_digest
 from rlhf.recipe.manifest import FORMAT, Made, Manifest
 
-_FOLDERS = ("manifests", "artifacts", "work", "logs", "runs", "scores", "answers", "labels", "labeling")
+_FOLDERS = ("manifests", "artifacts", "work", "logs", "runs", "scores", "answers", "labels", "labeling", "tracking")
 
 
 class Store:

@@ -31,6 +31,8 @@ _CURVES = {
     "clip_ratio/region_mean": "clip_fraction",
 }
 """Name in the trainer's logs -> name of the curve."""
+_SPOKEN = ("loss", "reward", "kl", "margin", "accuracy")
+"""Curves whose latest values stand beside the bar, the most telling first."""
 _PART = re.compile(r"rewards/(.+)/mean")
 """One of several rewards that are added up."""
 
@@ -60,8 +62,9 @@ class Follow(TrainerCallback):
             )
         now, tokens = time.monotonic(), float(logs.get("num_tokens", 0.0))
         speed = (tokens - self.tokens) / max(now - self.at, 1e-9)
-        more = {"reward": float(logs["reward"])} if "reward" in logs else {}
-        self.bar.advance(state.global_step - self.step, loss=loss, **more, **{"tokens/s": speed})
+        known = {curve: float(logs[name]) for name, curve in _CURVES.items() if name in logs}
+        figures = {curve: known[curve] for curve in _SPOKEN if curve in known}
+        self.bar.advance(state.global_step - self.step, **figures, **({"tokens/s": speed} if tokens else {}))
         self.step, self.tokens, self.at = state.global_step, tokens, now
 
 

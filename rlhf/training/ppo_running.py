@@ -31,6 +31,7 @@ from rlhf.training.ppo_state import restore, save
 from rlhf.training.rewarding import Rewards, Score
 from rlhf.training.running import Run
 from rlhf.training.settings import cut_batch
+from rlhf.training.tracking import trackers
 
 if TYPE_CHECKING:
     from rlhf.recipe.step import Room
@@ -54,12 +55,13 @@ def train(step: Ppo, room: Room) -> dict[str, Any]:
     if ppo.update:
         room.progress.say(f"going on from update {ppo.update}")
     every, saved = run.training.save_steps, time.monotonic()
-    with room.progress.bar("training", total=updates, unit="updates") as bar:
+    with room.progress.bar("training", total=updates, unit="updates") as bar, trackers(room) as told_elsewhere:
         bar.advance(ppo.update)
         while ppo.update < updates:
             began = time.monotonic()
             stats = ppo.step()
             history.append(stats)
+            told_elsewhere.log(ppo.update, stats)
             tokens = round(stats["answer_tokens"] * step.global_batch_size)
             told["tokens"] += tokens
             bar.advance(1, **{n: stats[n] for n in _SPOKEN}, **{"tokens/s": tokens / (time.monotonic() - began)})

@@ -45,6 +45,7 @@ from rlhf.training.lmhead import UNMEASURED
 from rlhf.training.order import BatchOrder
 from rlhf.training.preflight import judge
 from rlhf.training.settings import cut_batch, optimizer_steps, step_advice
+from rlhf.training.tracking import keep_events, reporting
 
 if TYPE_CHECKING:
     import polars as pl
@@ -171,7 +172,8 @@ class Run:
             "logging_nan_inf_filter": False,  # a loss that is no number stops the run
             "save_strategy": "no",  # `Checkpoints` says when
             "save_total_limit": KEPT,
-            "report_to": list(training.report_to) or "none",
+            "report_to": reporting(training.report_to) or "none",
+            "run_name": self.room.name,
             "disable_tqdm": True,
             "dataloader_pin_memory": self.device.type == "cuda",
         }
@@ -208,6 +210,7 @@ class Run:
             progress.say(f"going on from step {checkpoint.name.rpartition('-')[2]}")
         with progress.bar("training", unit="steps") as bar:
             trainer.add_callback(Follow(bar))
+            keep_events(trainer.callback_handler.callbacks, self.room.tracking)
             trainer.add_callback(Checkpoints(self.training.save_steps, multiple))
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 

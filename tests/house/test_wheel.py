@@ -56,7 +56,16 @@ def test_the_metadata_say_what_it_is(wheel: zipfile.ZipFile) -> None:
     assert metadata["Name"] == "rlhf-curation"
     assert metadata["Version"] == rlhf.__version__
     assert metadata["License-Expression"] == "Apache-2.0"
-    assert set(metadata.get_all("Provides-Extra", [])) == {"embed", "label", "ray", "llamacpp", "math", "quant", "dev"}
+    assert set(metadata.get_all("Provides-Extra", [])) == {
+        "embed",
+        "label",
+        "ray",
+        "llamacpp",
+        "math",
+        "quant",
+        "track",
+        "dev",
+    }
     assert wheel.read(f"{folder}/entry_points.txt").decode().split() == [
         "[console_scripts]",
         "rlhf",

@@ -48,9 +48,7 @@ def test_the_losses_are_those_of_trl(
     rows: list[Any],
     trainer_class: Any,
 ) -> None:
-    step = method(
-        data=rows_ref(rows), policy=model_ref(micro_copy), lora_r=4, learning_rate=3e-3, global_batch_size=4
-    )
+    step = method(data=rows_ref(rows), policy=model_ref(micro_copy), lora_r=4, learning_rate=3e-3, global_batch_size=4)
     ours, encoded = trainer_for(step, tmp_path / "room", monkeypatch, per_device_train_batch_size=2)
     push(ours, 0.05)
     model = load_parent(micro_copy, step, torch.device("cpu"), "sdpa")
