@@ -73,16 +73,14 @@ class Boilerplate(Filter):
         import polars as pl
 
         self.prepare()
-        # Lines of answers alone: folding the case of all that people asked takes as long as the search.
         answers = said(frame, "answers")
         text = pl.col("text")
         looked: list[tuple[str, pl.DataFrame, pl.Expr]] = []
         if self.refusals:
-            start = text.str.head(self.refusal_within).str.to_lowercase()
-            looked.append(("refusal", answers, start.str.contains(refusal_pattern(self.languages))))
+            start = text.str.head(self.refusal_within)
+            looked.append(("refusal", *lowered(answers, start, refusal_pattern(self.languages))))
         if self.self_references:
-            found = text.str.to_lowercase().str.contains(self_pattern(self.languages))
-            looked.append(("self_reference", answers, found))
+            looked.append(("self_reference", *lowered(answers, text, self_pattern(self.languages))))
         if self.vendors:
             named = text.str.contains_any(list(self.vendors), ascii_case_insensitive=True)
             looked.append(("vendor_name", answers if self.vendors_in == "answers" else said(frame), named))
@@ -94,6 +92,17 @@ class Boilerplate(Filter):
             rows = lines.filter(holds)["row"].unique()
             reasons = reasons.scatter(rows, [word] * len(rows))
         return reasons
+
+
+def lowered(lines: pl.DataFrame, text: pl.Expr, pattern: str) -> tuple[pl.DataFrame, pl.Expr]:
+    """(the lines that may hold the pattern in lower case, whether each does).
+
+    Making lower case of a text takes twice as long as the search itself. So it is made of those lines alone that hold
+    the pattern in any case, or one of the two letters of which a pattern without case does not know the small one: the
+    dotted I of Turkish, which becomes two characters, and the sign for kelvin, which becomes a letter of ASCII.
+    """
+    maybe = lines.filter(text.str.contains(rf"[\u{{130}}\u{{212A}}]|(?i:{pattern})"))
+    return maybe, text.str.to_lowercase().str.contains(pattern)
 
 
 def refusal_pattern(languages: Iterable[str] | None = None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from curation.artifact import InputFile
 from curation.conversation import Conversation, Message
 from curation.errors import UserError
 from curation.frame import to_frame
-from curation.operators.boilerplate import Boilerplate, any_of, read_patterns
+from curation.operators.boilerplate import Boilerplate, any_of, read_patterns, refusal_pattern, self_pattern
 from curation.operators.boilerplate_refusals import REFUSALS
 from curation.operators.boilerplate_self import SELF_REFERENCES
 
@@ -48,6 +49,26 @@ def test_each_phrase_finds_its_answer_and_leaves_the_one_beside_it(
         others = [p for p in phrases[language] if p != pattern and finds(p, goes)]
         assert not others, f"{goes!r} would go without {pattern} too: {others}"
         assert (reason(goes), reason(stays)) == (word, None), (goes, stays)
+
+
+@pytest.mark.parametrize("language", sorted(REFUSALS))
+def test_capitals_count_for_nothing(language: str) -> None:
+    texts = [t for pair in REFUSED[language] + SELF[language] for one in pair for t in (one.upper(), one.title())]
+    for text in texts:
+        low = pl.Series([text.lower()])
+        wanted = "refusal" if low.str.contains(refusal_pattern((language,)))[0] else None
+        wanted = wanted or ("self_reference" if low.str.contains(self_pattern((language,)))[0] else None)
+        assert reason(text, languages=(language,)) == wanted, text
+
+
+def test_of_the_letters_of_the_phrases_one_alone_is_unknown_to_a_pattern_without_case() -> None:
+    letters = set(refusal_pattern() + self_pattern())
+    every = pl.DataFrame({"text": [chr(point) for point in range(0x110000) if not 0xD800 <= point < 0xE000]})
+    small = every.with_columns(low=pl.col("text").str.to_lowercase()).filter(pl.col("low") != pl.col("text"))
+    pairs = [(text, low) for text, low in small.iter_rows() if letters & set(low)]
+    assert {("A", "a"), ("Ü", "ü"), ("Я", "я"), ("\u212a", "k")} <= set(pairs)
+    unknown = [text for text, low in pairs if not pl.Series([text]).str.contains(f"(?i:{re.escape(low)})")[0]]
+    assert unknown == ["\u0130"]  # which `lowered` therefore looks for by itself
 
 
 def test_no_language_finds_the_honest_sentences_of_another() -> None:
