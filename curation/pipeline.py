@@ -72,7 +72,7 @@ class Kept:
 
     def frames(self) -> Iterator[pl.DataFrame]:
         """The batches, mapped from the disk; one without rows at least."""
-        from curation.table import mapped
+        from curation.spilled import mapped
 
         yield self._empty
         yield from map(mapped, self._paths)
@@ -92,9 +92,9 @@ class Kept:
 
     def write(self, folder: Path) -> int:
         """Writes them as a data set; returns how many there are."""
-        from curation.table import write
+        from curation.table import write_spilled
 
-        return write(folder, self.frames())
+        return write_spilled(folder, self._paths, self._empty)
 
     def __len__(self) -> int:
         return sum(len(frame) for frame in self.frames())

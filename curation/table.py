@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow as pa
 
 from curation.conversation import AnyRow, Candidates, Conversation, Preference
 from curation.errors import UserError, did_you_mean
 from curation.frame import DROPPED, IN_ID, SCHEMAS, SCORES, empty, in_order, row_hashes, row_type, to_frame, to_rows
+from curation.spilled import Spilled, spill_frame
 
 ROWS_PER_FILE = 50_000
 """At most so many rows in a file, fewer where rows are long."""
@@ -70,6 +71,27 @@ def write(folder: Path, rows: pl.DataFrame | Iterable[pl.DataFrame], kind: type 
     whole = in_order(concat(held or [empty(kind or Conversation)]))
     _write_file(folder, 0, whole)
     return len(whole)
+
+
+def write_spilled(folder: Path, paths: Sequence[Path], head: pl.DataFrame) -> int:
+    """The same for frames that are spilled already (`curation.spilled`): their texts are not written a second time.
+
+    Args:
+        head: No rows, with the columns of those that may be there.
+    """
+    frames = [Spilled(path) for path in paths]
+    if sum(map(len, frames)) <= ROWS_PER_FILE and sum(frame.size for frame in frames) <= BYTES_PER_FILE:
+        return write(folder, chain([head], (frame.frame() for frame in frames)))
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.glob("rows-*.parquet")):
+        raise ValueError(f"{folder} holds rows already")
+    with _sorting(folder) as spill:
+        for number, frame in enumerate(frames):
+            if not frame.ids.is_sorted():
+                path = spill / f"{number:06d}.arrow"
+                spill_frame(frame.frame().sort("id"), path)
+                frames[number] = Spilled(path)
+        return _write_merged(folder, frames, head)
 
 
 def write_rows(folder: Path, rows: Iterable[AnyRow], kind: type) -> int:
@@ -189,20 +211,6 @@ def read_slice(path: Path, offset: int, length: int) -> pl.DataFrame:
     return pl.scan_parquet(path).slice(offset, length).collect()
 
 
-def spill_frame(frame: pl.DataFrame, path: Path) -> None:
-    """Writes a frame as one Arrow IPC batch that `mapped` can look into without reading it."""
-    frame.rechunk().write_ipc(path, record_batch_size=max(1, len(frame)))
-
-
-def mapped(path: Path) -> pl.DataFrame:
-    """A spilled frame, mapped from the disk: only the rows that are touched come into memory."""
-    with pa.memory_map(str(path)) as source:
-        found = pl.from_arrow(pa.ipc.open_file(source).read_all(), rechunk=False)
-    if not isinstance(found, pl.DataFrame):
-        raise TypeError(f"{path} holds no frame")
-    return found
-
-
 def _known_part(folder: Path, part: str) -> str:
     known = parts(folder)
     if part not in known:
@@ -229,40 +237,56 @@ def _ordered(columns: list[str]) -> list[str]:
 
 def _write_file(folder: Path, number: int, frame: pl.DataFrame) -> None:
     path = folder / f"rows-{number:05d}.parquet"
-    frame.write_parquet(path, compression="zstd", compression_level=1, row_group_size=ROWS_PER_GROUP)
+    # Without statistics: of texts they are texts again, and nothing here asks for ranges of anything.
+    frame.write_parquet(
+        path, compression="zstd", compression_level=1, row_group_size=ROWS_PER_GROUP, statistics=False
+    )
 
 
 def _write_sorted_on_disk(folder: Path, frames: Iterator[pl.DataFrame]) -> int:
-    """Spills each frame sorted, then merges the slices of one range of ids after the other."""
+    """Spills each frame sorted, then merges them."""
+    with _sorting(folder) as spill:
+        paths: list[Path] = []
+        for frame in frames:
+            paths.append(spill / f"{len(paths):06d}.arrow")
+            spill_frame(frame.sort("id"), paths[-1])
+        return _write_merged(folder, list(map(Spilled, paths)))
+
+
+@contextmanager
+def _sorting(folder: Path) -> Iterator[Path]:
+    """A folder for what is sorted on the way, which goes afterwards."""
     spill = folder / ".sorting"
     shutil.rmtree(spill, ignore_errors=True)
     spill.mkdir()
     try:
-        paths: list[Path] = []
-        begins: list[pl.Series] = []
-        size = 0
-        names: dict[str, Any] = {}
-        for frame in frames:
-            size += int(frame.estimated_size())
-            names |= {c: frame.schema[c] for c in frame.columns}
-            paths.append(spill / f"{len(paths):06d}.arrow")
-            ordered = in_order(frame)
-            begins.append(_beginnings(ordered["id"]))
-            spill_frame(ordered, paths[-1])
-        count = sum(map(len, begins))
-        edges = _edges(pl.concat(begins).sort(), size)
-        del begins
-        spilled = [mapped(path) for path in paths]
-        ids = [frame["id"] for frame in spilled]
-        columns = _ordered(list(names))
-        for number, (low, high) in enumerate(zip(edges, [*edges[1:], None], strict=True)):
-            pieces = [m.slice(a, b - a) for m, i in zip(spilled, ids, strict=True) for a, b in [_range(i, low, high)]]
-            whole = pl.concat([p for p in pieces if len(p)], how="diagonal", rechunk=True)
-            missing = [pl.lit(None, dtype=names[c]).alias(c) for c in columns if c not in whole.columns]
-            _write_file(folder, number, in_order(whole.with_columns(missing).select(columns)))
-        return count
+        yield spill
     finally:
         shutil.rmtree(spill, ignore_errors=True)
+
+
+def _write_merged(folder: Path, frames: Sequence[Spilled], *heads: pl.DataFrame) -> int:
+    """Writes one range of ids after the other, from the slice of each frame that belongs to it.
+
+    Args:
+        frames: Each sorted by id.
+        heads: No rows, with columns that must be there.
+    """
+    known = [_checked(head) for head in (*heads, *(frame.slice(0, 0) for frame in frames))]
+    types = {c: dtype for head in known for c, dtype in head.schema.items()}
+    columns = _ordered(list(types))
+    ids = [frame.ids for frame in frames]
+    begins = pl.concat([_beginnings(own) for own in ids]).sort()
+    count = len(begins)
+    edges = _edges(begins, sum(frame.size for frame in frames))
+    del begins
+    for number, (low, high) in enumerate(zip(edges, [*edges[1:], None], strict=True)):
+        ranges = [(frame, *_range(own, low, high)) for frame, own in zip(frames, ids, strict=True)]
+        pieces = [_checked(frame.slice(first, last - first)) for frame, first, last in ranges if last > first]
+        whole = pl.concat(pieces, how="diagonal", rechunk=True)
+        missing = [pl.lit(None, dtype=types[c]).alias(c) for c in columns if c not in whole.columns]
+        _write_file(folder, number, in_order(whole.with_columns(missing).select(columns)))
+    return count
 
 
 _BEGINNING = 12

@@ -20,7 +20,7 @@ from curation.errors import UserError
 from curation.frame import SCORES, score_columns
 from curation.operator import Decision, Operator, Scorer, Selector, scorer_key
 from curation.progress import Bar, Progress
-from curation.table import mapped
+from curation.spilled import mapped
 from curation.views import view
 
 CHUNKS_AT_ONCE = 16

@@ -30,6 +30,11 @@ class Batch:
     """Rows that were dropped, each with `dropped_by`, `reason` and `evidence`."""
     entries: list[Entry] = field(default_factory=list)
     """One an operator, in order."""
+    places: pl.Series | None = None
+    """Which of the rows that the batch began with are left; None once an operator edited them."""
+
+    def __post_init__(self) -> None:
+        self.places = pl.int_range(len(self.frame), dtype=pl.UInt32, eager=True)
 
 
 def through(batch: Batch, operators: Sequence[Operator]) -> Batch:
@@ -138,6 +143,8 @@ def _drop(batch: Batch, operator: Operator, reasons: pl.Series, evidence: pl.Ser
         evidence.filter(~keeps).alias("evidence"),
     )
     batch.frame = frame.filter(keeps)
+    if batch.places is not None:
+        batch.places = batch.places.filter(keeps)
     if len(lost):
         batch.dropped.append(lost)
     batch.entries.append(
@@ -171,7 +178,7 @@ def _filter_replies(batch: Batch, operator: Filter) -> pl.Series:
     fewer = left["answers"].list.len() < frame["answers"].list.len()
     batch.frame = frame  # a dropped row is shown as it was
     stays = _drop(batch, operator, word)
-    batch.frame = with_ids(left.filter(word.is_null()))
+    batch.frame, batch.places = with_ids(left.filter(word.is_null())), None
     entry = batch.entries[-1]
     entry.edited = int(fewer.filter(word.is_null()).sum())
     staying = rows.filter(word.is_null())
@@ -189,7 +196,7 @@ def _score(batch: Batch, operator: Scorer) -> None:
 
 def _map(batch: Batch, operator: Mapper) -> pl.Series:
     """Which of the rows that it made are edited ones."""
-    before = batch.frame
+    before, batch.places = batch.frame, None
     if operator.on is None:
         made = operator.map_frame(before)
         origin = made[ROW] if ROW in made.columns else pl.int_range(len(made), eager=True)

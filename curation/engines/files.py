@@ -14,12 +14,17 @@ from typing import Any
 
 import polars as pl
 
-from curation.table import spill_frame
+from curation.spilled import spill_frame, spill_selection
 
 
 def spill(frame: pl.DataFrame, path: Path) -> None:
-    """Writes a frame for `curation.table.mapped`."""
+    """Writes a frame for `curation.spilled.mapped`."""
     _whole(path, lambda part: spill_frame(frame, part))
+
+
+def select(frame: pl.DataFrame, rows: pl.Series, of: Path, path: Path) -> None:
+    """Writes a frame as a selection of a spilled one; see `curation.spilled.spill_selection`."""
+    _whole(path, lambda part: spill_selection(frame, rows, of, part))
 
 
 def note(text: str, path: Path) -> None:

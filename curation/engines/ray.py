@@ -41,7 +41,7 @@ from curation.engines.staged import Input, Outcome, Staged
 from curation.errors import UserError
 from curation.operator import Operator, Scorer
 from curation.progress import SILENT, Progress
-from curation.table import mapped
+from curation.spilled import mapped
 
 _IN_FLIGHT = 2
 """Batches handed out for each worker: one to work on, one to begin with at once."""
@@ -138,12 +138,12 @@ class _Cluster(Staged):
                 target = None
                 if self.shared:
                     given = (self.kept(i - 1, n) if i else self.places[n]), self.score_names
-                    target = self.folders[i], n
+                    target = self.folders[i], n, self.texts(i, n)
                 under_way[task.remote(what, given, self.before(i, n, ends), target)] = n
             done, _ = self.ray.wait(list(under_way), num_returns=1)
             for one in done:
                 n, found = under_way.pop(one), self.ray.get(one)
-                yield found.leave(self.folders[i], n) if isinstance(found, Shard) else found
+                yield found.leave(self.folders[i], n, self.texts(i, n)) if isinstance(found, Shard) else found
 
     def score(self, scorer: Scorer, chunks: Sequence[pl.DataFrame]) -> Iterator[pl.Series]:
         if asks_endpoints(scorer) or not chunks:
@@ -205,7 +205,7 @@ _prepared: dict[str, tuple[Any, Prepared]] = {}
 
 
 def _batch(
-    what: tuple[str, Any], given: _Given, before: Before | None, target: tuple[Path, int] | None
+    what: tuple[str, Any], given: _Given, before: Before | None, target: tuple[Path, int, Path | None] | None
 ) -> Shard | dict[str, Any]:
     """One batch of a stage: its mark when it could be written from here, else what it came to."""
     key, stage = what

@@ -2,7 +2,8 @@
 
 Each batch of a stage leaves, beside one another:
 
-    00000.arrow          rows that stay, after the operators of the stage
+    00000.arrow          rows that stay, after the operators of the stage; where these edited no text, a selection of
+                         the rows that an earlier stage left (`curation.spilled`)
     00000.dropped.arrow  rows that went, if any
     00000.table.arrow    the batch's part of the global table, where a barrier follows
     00000.json           the batch's lines of the ledger; written last, so its presence means done
@@ -23,7 +24,7 @@ import polars as pl
 
 from curation.engines.barriers import table_of
 from curation.engines.batch import Batch, decided, through
-from curation.engines.files import note, spill
+from curation.engines.files import note, select, spill
 from curation.engines.stages import Stage
 from curation.frame import SCORES
 from curation.ledger import Entry
@@ -50,6 +51,8 @@ class Shard:
 
     given: int
     frame: pl.DataFrame
+    places: pl.Series | None
+    """Which of the given rows these are; None where a text was edited."""
     entries: list[Entry]
     dropped: pl.DataFrame | None = None
     table: pl.DataFrame | None = None
@@ -63,9 +66,16 @@ class Shard:
             "entries": [entry.model_dump() for entry in self.entries],
         }
 
-    def leave(self, folder: Path, n: int) -> dict[str, Any]:
-        """Writes it as the batch `n` of its stage; returns the mark."""
-        spill(self.frame, folder / f"{n:05d}.arrow")
+    def leave(self, folder: Path, n: int, given: Path | None) -> dict[str, Any]:
+        """Writes it as the batch `n` of its stage; returns the mark.
+
+        Args:
+            given: Where the rows that it was given are spilled; None: nowhere.
+        """
+        if given is None or self.places is None:
+            spill(self.frame, folder / f"{n:05d}.arrow")
+        else:
+            select(self.frame, self.places, given, folder / f"{n:05d}.arrow")
         if self.dropped is not None:
             spill(self.dropped, folder / f"{n:05d}.dropped.arrow")
         if self.table is not None:
@@ -102,7 +112,8 @@ def worked(stage: Stage, frame: pl.DataFrame, before: Before | None, prepare: Pr
         if not getattr(stage.barrier, "chunked", False):  # what scores in chunks is not needed before the barrier
             prepare(stage.barrier)
         table = table_of(batch.frame, stage.barrier)
-    return Shard(len(frame), batch.frame, batch.entries, concat(batch.dropped) if batch.dropped else None, table)
+    dropped = concat(batch.dropped).sort("id", maintain_order=True) if batch.dropped else None
+    return Shard(len(frame), batch.frame, batch.places, batch.entries, dropped, table)
 
 
 def read_batch(place: Place, score_names: list[str]) -> pl.DataFrame:

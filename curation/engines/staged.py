@@ -6,7 +6,8 @@ Each stage (`curation.engines.stages`) reads the batches that the stage before l
     decision.arrow       what the barrier decided, for all rows; `seconds` says how long it took
 
 A run that was killed goes on at the first batch without its mark. Memory holds the batches under way and, at a barrier,
-the global table. The rows of a stage are deleted when the next one is done. An engine says where batches are worked on
+the global table. The rows of a stage are deleted when the next one is done, unless that left no more than a selection
+of them. An engine says where batches are worked on
 (`work`) and where models score (`score`); here both happen in this process, one after the other.
 """
 
@@ -33,7 +34,8 @@ from curation.frame import SCORES
 from curation.ledger import Entry
 from curation.operator import Operator, Scorer, Selector
 from curation.progress import Progress
-from curation.table import concat, mapped, scan, slices
+from curation.spilled import Spilled, base_of, mapped
+from curation.table import concat, scan, slices
 
 Input = tuple[Path, str | None]
 """A data set's folder, and the part of it that is meant (None: all)."""
@@ -44,7 +46,7 @@ class Outcome:
     """What came of the rows."""
 
     kept: list[Path]
-    """Spilled batches, in the order of the input; `curation.table.mapped` reads them."""
+    """Spilled batches, in the order of the input; `curation.spilled.mapped` reads them."""
     dropped: list[Path]
     """Spilled batches of rows with `dropped_by` and `reason`."""
     entries: list[Entry]
@@ -93,10 +95,10 @@ class Staged:
             marks = [self.mark(i, n) for n in range(self.count)]
             entries += joined([counted(mark) for mark in marks])
             self.dropped = sum(sum(entry.dropped.values()) for entry in entries)
-            if i:
-                for path in self.folders[i - 1].glob("*.arrow"):
-                    if not path.name.endswith(".dropped.arrow"):
-                        path.unlink()
+            needed = {base_of(self.kept(i, n)).resolve() for n in range(self.count)}
+            for path in (path for before in self.folders[:i] for path in before.glob("*.arrow")):
+                if not path.name.endswith(".dropped.arrow") and path.resolve() not in needed:
+                    path.unlink()
         last = len(self.stages) - 1
         dropped = [path for folder in self.folders for path in sorted(folder.glob("*.dropped.arrow"))]
         return Outcome([self.kept(last, n) for n in range(self.count)], dropped, entries)
@@ -111,7 +113,7 @@ class Staged:
         """
         for n in todo:
             shard = worked(self.stages[i], self.given(i, n), self.before(i, n, ends), self.prepare)
-            yield shard.leave(self.folders[i], n)
+            yield shard.leave(self.folders[i], n, self.texts(i, n))
 
     def score(self, scorer: Scorer, chunks: Sequence[pl.DataFrame]) -> Iterator[pl.Series]:
         """What a model scorer makes of each chunk of chats, in order."""
@@ -147,6 +149,10 @@ class Staged:
         """The rows that a batch begins a stage with."""
         return mapped(self.kept(i - 1, n)) if i else read_batch(self.places[n], self.score_names)
 
+    def texts(self, i: int, n: int) -> Path | None:
+        """Where the rows that a batch begins a stage with are spilled; None: they come from the input."""
+        return self.kept(i - 1, n) if i else None
+
     def before(self, i: int, n: int, ends: Sequence[int]) -> Before | None:
         """What the barrier before the stage decided for a batch."""
         barrier = self.stages[i - 1].barrier if i else None
@@ -175,7 +181,7 @@ class Staged:
                 decision = choose(barrier, table)
                 bar.advance(len(table))
         else:
-            rows = _Rows([mapped(self.kept(i, n)) for n in range(self.count)], ends)
+            rows = _Rows([Spilled(self.kept(i, n)) for n in range(self.count)], ends)
             at_once = self.chunks_at_once()
             decision = score_chunks(barrier, table, rows, folder, self.scores, self.progress, self.score, at_once)
         note(f"{time.perf_counter() - started}", folder / "seconds")
@@ -199,7 +205,7 @@ class Staged:
 class _Rows:
     """Rows at any places of the spilled batches of a stage, in the order that is asked for."""
 
-    def __init__(self, frames: list[pl.DataFrame], ends: list[int]) -> None:
+    def __init__(self, frames: list[Spilled], ends: list[int]) -> None:
         self.frames, self.ends = frames, ends
 
     def __call__(self, places: pl.Series) -> pl.DataFrame:
@@ -207,7 +213,7 @@ class _Rows:
         for order, place in enumerate(places):
             n = bisect_right(self.ends, place)
             by_batch.setdefault(n, []).append((place - (self.ends[n - 1] if n else 0), order))
-        pieces = [self.frames[n][[at for at, _ in found]] for n, found in by_batch.items()]
+        pieces = [self.frames[n].take([at for at, _ in found]) for n, found in by_batch.items()]
         orders = [order for found in by_batch.values() for _, order in found]
         return concat(pieces).with_columns(pl.Series("order", orders)).sort("order").drop("order")
 

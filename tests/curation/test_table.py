@@ -133,9 +133,3 @@ def test_a_table_of_something_else_is_kept_as_it_is(tmp_path: Path) -> None:
     assert table.read(tmp_path / "a").equals(broken)
     assert table.parts(tmp_path / "a") == {}
     assert table.digest(tmp_path / "a") != table.digest(tmp_path / "b")
-
-
-def test_spilled_frames_are_mapped_back(tmp_path: Path) -> None:
-    frame = to_frame(chats(20), Conversation)
-    table.spill_frame(frame, tmp_path / "x.arrow")
-    assert to_rows(table.mapped(tmp_path / "x.arrow")) == to_rows(frame)

@@ -6,7 +6,7 @@ import errno
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -158,17 +158,20 @@ def test_a_disk_that_is_full_at_any_write_is_an_error_and_the_next_run_goes_on(
     rows = chats(40)
     operators = [Halves(), Words(), ExactDedup(), Model(), Keep(condition="words > 1")]
     clean = outcome(curate(rows, operators, engine=Local(20)))
-    spill_frame, writes, room = files.spill_frame, 0, 10**6
+    spill_frame, spill_selection, writes, room = files.spill_frame, files.spill_selection, 0, 10**6
 
-    def bounded(frame: pl.DataFrame, path: Path) -> None:
+    def bounded(path: Path, write: Callable[[], None]) -> None:
         nonlocal writes
         writes += 1
         if writes > room:
             path.write_bytes(b"half of it")
             raise OSError(errno.ENOSPC, "No space left on device")
-        spill_frame(frame, path)
+        write()
 
-    monkeypatch.setattr(files, "spill_frame", bounded)
+    monkeypatch.setattr(files, "spill_frame", lambda frame, path: bounded(path, lambda: spill_frame(frame, path)))
+    monkeypatch.setattr(
+        files, "spill_selection", lambda *given: bounded(given[-1], lambda: spill_selection(*given))
+    )
     assert outcome(curate(rows, operators, engine=Local(20)))[2] == clean[2]
     total = writes
     assert total > 12
@@ -181,6 +184,17 @@ def test_a_disk_that_is_full_at_any_write_is_an_error_and_the_next_run_goes_on(
         again = outcome(curate(rows, operators, engine=Local(20), work=work))
         assert again[0].equals(clean[0]) and again[1].equals(clean[1]) and again[2] == clean[2]
         assert writes < total - had + 3  # the files of one batch, and not those of batches that were finished
+
+
+def test_texts_that_nobody_edits_are_written_once(tmp_path: Path) -> None:
+    rows = [c.with_(messages=(Message("system", f"{i} " * 2000), *c.messages)) for i, c in enumerate(chats(60))]
+    operators = [Turns(), Words(), ExactDedup(), Keep(condition="words > 3"), Model(), Split(test=0.5)]
+    curate(rows, operators, engine=Local(20), work=tmp_path / "a")
+    sizes = [sum(p.stat().st_size for p in (tmp_path / "a").glob(f"stages/stage-{i}/0000?.arrow")) for i in range(4)]
+    assert sizes[0] > 200_000 and sizes[1:3] == [0, 0] and 0 < sizes[3] < sizes[0] / 20
+    curate(rows, [*operators, Normalize()], engine=Local(20), work=tmp_path / "b")
+    sizes = [sum(p.stat().st_size for p in (tmp_path / "b").glob(f"stages/stage-{i}/0000?.arrow")) for i in range(4)]
+    assert sizes[:3] == [0, 0, 0] and sizes[3] > 100_000  # edited, so that nobody needs the others any more
 
 
 def test_other_rows_operators_or_batches_start_over(tmp_path: Path) -> None:
