@@ -243,6 +243,15 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
+def file_state(path: Path) -> tuple[int, int, int, int]:
+    """What changes whenever a file is written: size, both times and inode. Nobody sets the time of the last change.
+
+    A digest that was made of a file in this state is its digest still, so that large files are hashed once.
+    """
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+
+
 def hash_folder(path: Path, hash_one: Callable[[Path], str] = hash_file) -> str:
     """One digest for all files below a folder: their relative names and contents."""
     files = sorted(p for p in path.rglob("*") if p.is_file())

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field
 
-from curation.artifact import Bound, Surroundings
+from curation.artifact import Bound, Surroundings, file_state
 from curation.conversation import canonical_json
 from curation.errors import UserError
 from curation.formats import Format
@@ -39,6 +39,14 @@ class SourceFile:
     path: Path
     digest: str
     """sha256 of its content."""
+    state: tuple[int, ...]
+    """What `curation.artifact.file_state` said just before it was hashed."""
+
+    @classmethod
+    def hashed(cls, name: str, path: Path, hash_file: Callable[[Path], str]) -> Self:
+        """The file as it is now."""
+        state = file_state(path)
+        return cls(name, path, hash_file(path), state)
 
 
 class Data(Bound):
@@ -112,7 +120,7 @@ class Dataset(Settings):
         base = self.local(around)
         if base is None:
             return self._to_hub(pointer, around.online)
-        files = [SourceFile(shown, path, around.hash_file(path)) for shown, path in self._files(base)]
+        files = [SourceFile.hashed(shown, path, around.hash_file) for shown, path in self._files(base)]
         digests = sorted(f.digest for f in files)  # so that names do not matter
         digest = digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
         return pointer.tied(digest, path=base, files=files)
@@ -202,7 +210,7 @@ class Dataset(Settings):
         from curation.artifact import hash_file
 
         found = hub.fetched(self.path.written, self.path.commit, self._chosen)
-        return [SourceFile(name, path, hash_file(path)) for name, path in found]
+        return [SourceFile.hashed(name, path, hash_file) for name, path in found]
 
     @property
     def named(self) -> dict[str, str] | None:

@@ -16,7 +16,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curation.artifact import Surroundings, hash_file
+from curation.artifact import Surroundings, file_state, hash_file
 from curation.conversation import AnyRow, Candidates, Conversation, Preference, Source
 from curation.errors import UserError
 from curation.formats import Makes
@@ -126,8 +126,7 @@ class Intake:
         title = entry.title
         reading = Reading(source=file.name if file.name == title else f"{title}: {file.name}")
         self.ledger.readings.append(reading)
-        if hash_file(file.path) != file.digest:
-            raise UserError("the file changed after the run began", where=file.name, hint="run again")
+        _unchanged(file)
         named = entry.named
         records = Records(file.path, None if named is None else list(named.values()))
         batch = Read(entry, title, file)
@@ -168,7 +167,9 @@ class Intake:
                         yield batch
                         batch, characters = Read(entry, title, file), 0
         except UserError as error:
+            _unchanged(file)
             raise UserError(error.what, where=error.where or reading.source, hint=error.hint) from error
+        _unchanged(file)
         yield batch
         bar.advance(records.size - told)
         reading.used, reading.rows, reading.formats = used, rows, dict(formats)
@@ -345,6 +346,16 @@ def gathered(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
             held.append(frame)
             rows, size = rows + len(frame), size + int(frame.estimated_size())
     yield held[0] if len(held) == 1 else concat(held)
+
+
+def _unchanged(file: SourceFile) -> None:
+    """Asked before and after it is read.
+
+    Raises:
+        UserError: the file is not what was hashed.
+    """
+    if file_state(file.path) != file.state:
+        raise UserError("the file changed after the run began", where=file.name, hint="run again")
 
 
 def _no_file_twice(files: Sequence[Sequence[SourceFile]]) -> None:

@@ -17,7 +17,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from curation.artifact import Kind, Policy, Release, RewardModel, Rows, hash_file, hash_folder, identity
+from curation.artifact import Kind, Policy, Release, RewardModel, Rows, file_state, hash_file, hash_folder, identity
 from curation.conversation import canonical_json
 from curation.models.saving import TOKENIZER_FILES
 from rlhf.recipe.step import Step
@@ -78,15 +78,14 @@ def _normalized(path: Path) -> str:
 
 
 class FileHashes:
-    """sha256 of files from outside, remembered by path, size, time and inode: a cached run reads no data."""
+    """sha256 of files from outside, remembered by path, size, times and inode: a cached run reads no data."""
 
     def __init__(self, memo: Path) -> None:
         self._memo = memo
 
     def __call__(self, path: Path) -> str:
-        stat = path.stat()
         place = str(path.resolve())
-        mark = f"{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ino}"
+        mark = ":".join(map(str, file_state(path)))
         with closing(sqlite3.connect(self._memo, timeout=60)) as db, db:
             db.execute("CREATE TABLE IF NOT EXISTS files (path TEXT PRIMARY KEY, mark TEXT, sha256 TEXT)")
             row = db.execute("SELECT mark, sha256 FROM files WHERE path = ?", (place,)).fetchone()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gzip
 import json
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,29 @@ def test_a_file_that_changes_after_it_was_bound_is_not_read(tmp_path: Path) -> N
     put(path, [CHAT, CHAT])
     with pytest.raises(UserError, match="changed after the run began"):
         list(Intake([entry], "conversations").rows())
+
+
+def test_other_bytes_of_the_same_length_and_time_are_noticed_too(tmp_path: Path) -> None:
+    path = put(tmp_path / "a.jsonl", [CHAT] * 30)
+    entry = bind(Dataset.model_validate({"path": "a.jsonl"}), Surroundings(tmp_path, hash_file))
+    was = path.stat()
+    path.write_bytes(path.read_bytes()[::-1])
+    os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+    assert path.stat().st_mtime_ns == was.st_mtime_ns
+    with pytest.raises(UserError, match="changed after the run began"):
+        list(Intake([entry], "conversations").rows())
+
+
+def test_a_file_that_changes_while_it_is_read_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BATCH_ROWS", 10)
+    path = put(tmp_path / "a.jsonl", [CHAT] * 25)
+    entry = bind(Dataset.model_validate({"path": "a.jsonl"}), Surroundings(tmp_path, hash_file))
+    read = Intake([entry], "conversations").rows()
+    assert len(next(read)[1]) == 10
+    with path.open("a") as file:
+        file.write("\n")
+    with pytest.raises(UserError, match="changed after the run began"):
+        list(read)
 
 
 def test_large_files_come_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
