@@ -238,9 +238,7 @@ def _ordered(columns: list[str]) -> list[str]:
 def _write_file(folder: Path, number: int, frame: pl.DataFrame) -> None:
     path = folder / f"rows-{number:05d}.parquet"
     # Without statistics: of texts they are texts again, and nothing here asks for ranges of anything.
-    frame.write_parquet(
-        path, compression="zstd", compression_level=1, row_group_size=ROWS_PER_GROUP, statistics=False
-    )
+    frame.write_parquet(path, compression="zstd", compression_level=1, row_group_size=ROWS_PER_GROUP, statistics=False)
 
 
 def _write_sorted_on_disk(folder: Path, frames: Iterator[pl.DataFrame]) -> int:

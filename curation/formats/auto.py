@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 from curation.errors import UserError
 from curation.formats.alpaca import Alpaca
 from curation.formats.completion import PromptCompletion, Prompts
-from curation.formats.format import Format, Lost, Makes, Outcome
+from curation.formats.format import Format, Lost, Makes, Outcome, Reader, Spelling
 from curation.formats.hh import HH
 from curation.formats.kto import KTO
 from curation.formats.messages import Messages
@@ -26,8 +26,6 @@ from curation.formats.ratings import Ratings
 from curation.formats.sharegpt import ShareGPT
 from curation.formats.transcript import Transcript
 
-LOOKS_AT = 100
-"""Records at the start of a file."""
 ORDER: tuple[type[Format], ...] = (
     OASST,
     KTO,
@@ -51,6 +49,7 @@ class Auto(Format):
 
     revision: ClassVar[int] = 2
     makes: ClassVar[frozenset[Makes]] = frozenset({"conversations", "candidates", "preferences"})
+    looks_at: ClassVar[int] = 100
 
     op: Literal["auto"] = "auto"
 
@@ -63,22 +62,82 @@ class Auto(Format):
         found = recognized(record)
         return _built(found).rows(record, makes) if found else "unknown_format"
 
-    def outcomes(
-        self, records: Iterable[tuple[int, Any]], makes: Makes, carry: Sequence[str] = ()
-    ) -> Iterator[Outcome]:
-        """As the format that the first records are recognized as, others in between as theirs.
+    def reader(self, first: Sequence[Any], makes: Makes) -> Reader:
+        """Reads the file as the format that its first records are recognized as, others in between as theirs.
 
         Raises:
             UserError: none is, or it cannot make what is asked for.
         """
-        source = iter(records)
-        first = list(islice(source, LOOKS_AT))
-        seen = [record for _, record in first if isinstance(record, Mapping)]
-        everything = chain(first, source)
+        seen = [record for record in first if isinstance(record, Mapping)]
         if not seen:
-            yield from Messages().outcomes(everything, makes, carry)
-            return
-        yield from _told(_mixed(main_format(seen, makes), everything, makes, carry))
+            return _Nothing(Messages(), name=self.op)
+        main = main_format(seen, makes)
+        return Told(main, next(filter(None, map(main.evidence, seen)), ""))
+
+    def outcomes(
+        self, records: Iterable[tuple[int, Any]], makes: Makes, carry: Sequence[str] = ()
+    ) -> Iterator[Outcome]:
+        source = iter(records)
+        first = list(islice(source, self.looks_at))
+        reader = self.reader([record for _, record in first], makes)
+        yield from reader.outcomes(chain(first, source), makes, carry)
+        yield from reader.end(makes, carry)
+
+
+class _Nothing(Reader):
+    """Of a file that begins with no record: each of those that follow says what is wrong with it."""
+
+    @property
+    def spellings(self) -> tuple[Spelling, ...]:
+        return ()
+
+
+class Told(Reader):
+    """Of a file whose format was recognized."""
+
+    def __init__(self, main: type[Format], evidence: str) -> None:
+        super().__init__(_built(main), evidence=evidence)
+        self.main = main
+        self._aside: _Waiting = []
+        self._said: set[type[Format]] = set()
+
+    def outcomes(self, records: Iterable[tuple[int, Any]], makes: Makes, carry: Sequence[str]) -> Iterator[Outcome]:
+        def own() -> Iterator[tuple[int, Any]]:
+            for index, record in records:
+                other = _other(self.main, record)
+                if other is None:
+                    yield index, record
+                else:
+                    self._aside.append((other, index, record))
+
+        for outcome in self.format.outcomes(own(), makes, carry):
+            yield self._named(self.main, outcome, self.evidence)
+            yield from self._others(makes, carry, last=False)
+        yield from self._others(makes, carry, last=False)
+
+    def end(self, makes: Makes, carry: Sequence[str]) -> Iterator[Outcome]:
+        yield from self._others(makes, carry, last=True)
+
+    def _others(self, makes: Makes, carry: Sequence[str], *, last: bool) -> Iterator[Outcome]:
+        """Reads what was put aside, formats that need the whole file at its end alone."""
+        ready = [one for one in self._aside if last or not one[0].whole]
+        self._aside = [one for one in self._aside if not last and one[0].whole]
+        ready.sort(key=lambda one: (ORDER.index(one[0]), one[1]))
+        for kind, group in groupby(ready, key=lambda one: one[0]):
+            found = [(index, record) for _, index, record in group]
+            evidence = kind.evidence(found[0][1])
+            if makes not in kind.makes:
+                lost = [Lost(index, f"cannot_make_{makes}", record) for index, record in found]
+                yield self._named(kind, Outcome(lost=lost), evidence)
+                continue
+            for outcome in _built(kind).outcomes(found, makes, carry):
+                yield self._named(kind, outcome, evidence)
+
+    def _named(self, kind: type[Format], outcome: Outcome, evidence: str) -> Outcome:
+        """The outcome with the name of its format, the first of each with what spoke for it."""
+        first = kind not in self._said
+        self._said.add(kind)
+        return replace(outcome, format=_name(kind), evidence=evidence if first else "")
 
 
 def recognized(record: Mapping[str, Any]) -> type[Format] | None:
@@ -103,63 +162,12 @@ def main_format(records: Sequence[Mapping[str, Any]], makes: Makes) -> type[Form
     return found
 
 
-def _mixed(
-    main: type[Format], records: Iterable[tuple[int, Any]], makes: Makes, carry: Sequence[str]
-) -> Iterator[tuple[type[Format], Outcome, Any]]:
-    """(format, outcome, a record of it) for all records, those of the main format as they come."""
-    aside: _Waiting = []
-    last: list[Any] = [None]
-
-    def own() -> Iterator[tuple[int, Any]]:
-        for index, record in records:
-            other = _other(main, record)
-            if other is None:
-                if isinstance(record, Mapping) and main.evidence(record):
-                    last[0] = record
-                yield index, record
-            else:
-                aside.append((other, index, record))
-
-    for outcome in _built(main).outcomes(own(), makes, carry):
-        yield main, outcome, last[0]
-        yield from _others(aside, makes, carry, last=False)
-    yield from _others(aside, makes, carry, last=True)
-
-
 def _other(main: type[Format], record: Any) -> type[Format] | None:
     """The format of a record that is none of the main format's; None for one that is, or that nothing recognizes."""
     if not isinstance(record, Mapping) or not main.telling.isdisjoint(record) or main.evidence(record):
         return None
     found = recognized(record)
     return None if found is main else found
-
-
-def _others(
-    aside: _Waiting, makes: Makes, carry: Sequence[str], *, last: bool
-) -> Iterator[tuple[type[Format], Outcome, Any]]:
-    """Reads what was put aside, formats that need the whole file at its end alone."""
-    ready = [one for one in aside if last or not one[0].whole]
-    aside[:] = [one for one in aside if not last and one[0].whole]
-    ready.sort(key=lambda one: (ORDER.index(one[0]), one[1]))
-    for kind, group in groupby(ready, key=lambda one: one[0]):
-        found = [(index, record) for _, index, record in group]
-        if makes not in kind.makes:
-            lost = [Lost(index, f"cannot_make_{makes}", record) for index, record in found]
-            yield kind, Outcome(lost=lost), found[0][1]
-            continue
-        for outcome in _built(kind).outcomes(found, makes, carry):
-            yield kind, outcome, found[0][1]
-
-
-def _told(found: Iterable[tuple[type[Format], Outcome, Any]]) -> Iterator[Outcome]:
-    """The outcomes with the name of their format, the first of each with what spoke for it."""
-    said: set[type[Format]] = set()
-    for kind, outcome, record in found:
-        evidence = ""
-        if kind not in said and record is not None:
-            said.add(kind)
-            evidence = kind.evidence(record)
-        yield replace(outcome, format=_name(kind), evidence=evidence)
 
 
 def _built(kind: type[Format]) -> Format:

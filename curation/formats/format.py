@@ -17,6 +17,8 @@ from curation.formats.fields import Refused, plain
 from curation.settings import Settings
 
 Makes = Literal["conversations", "candidates", "preferences"]
+Ties = Literal["", "tree", "record"]
+"""Nothing; a `tree` in its `meta`; it must be looked at as a record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ class Format(Settings):
     spellings: ClassVar[tuple[Spelling, ...]] = ()
     """How a chat is spelled whose record holds nothing but that and an id: lines like that are read a block at a time
     (`curation.formats.plain`). A test shows that this comes to the same rows as `parse`."""
+    looks_at: ClassVar[int] = 0
+    """Records at the start of a file that `reader` wants to see."""
     whole: ClassVar[bool] = False
     """Its rows need records from anywhere in the file, so it reads all of them before it gives any."""
     decided_by: ClassVar[str] = ""
@@ -87,6 +91,19 @@ class Format(Settings):
     def evidence(cls, record: Mapping[str, Any]) -> str:
         """What in a record speaks for this format, in words for people; empty when nothing does. For `auto`."""
         return ""
+
+    @property
+    def ties(self) -> Ties:
+        """What becomes of a plain chat whose id is that of a piece (`curation.formats.parts`)."""
+        return ""
+
+    def reader(self, first: Sequence[Any], makes: Makes) -> Reader:
+        """What reads a file that begins with these records.
+
+        Raises:
+            UserError: nothing can.
+        """
+        return Reader(self)
 
     def scores(self, makes: Makes) -> frozenset[str]:
         """Names of the scores that its rows may bring along: ratings, say."""
@@ -128,6 +145,36 @@ class Format(Settings):
                 yield Outcome(lost=(Lost(index, found, record),))
             else:
                 yield Outcome(rows=[(index, row) for row in found], used=1)
+
+
+class Reader:
+    """Reads one file, whose records may come in several parts, between which plain chats were read by themselves.
+
+    Attributes:
+        format: Whose records they are.
+        name: What the ledger calls them.
+        evidence: What speaks for that, where `auto` found it.
+    """
+
+    def __init__(self, format: Format, name: str = "", evidence: str = "") -> None:
+        self.format, self.name, self.evidence = format, name or format.op, evidence
+
+    @property
+    def spellings(self) -> tuple[Spelling, ...]:
+        """How plain chats are spelled; none where there are no such."""
+        return self.format.spellings
+
+    @property
+    def ties(self) -> Ties:
+        return self.format.ties
+
+    def outcomes(self, records: Iterable[tuple[int, Any]], makes: Makes, carry: Sequence[str]) -> Iterator[Outcome]:
+        """What becomes of the records of one part; see `Format.outcomes`."""
+        return self.format.outcomes(records, makes, carry)
+
+    def end(self, makes: Makes, carry: Sequence[str]) -> Iterator[Outcome]:
+        """What is left when all parts were read."""
+        return iter(())
 
 
 def with_columns(rows: Sequence[AnyRow], record: Mapping[str, Any], carry: Sequence[str]) -> Sequence[AnyRow] | str:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 
 from curation.conversation import AnyRow, Conversation
 from curation.formats.fields import SYSTEM, Refused, absent, messages, record_id, tools, unpacked, with_system
-from curation.formats.format import SPEAKING, Format, Makes, Outcome, Spelling
+from curation.formats.format import SPEAKING, Format, Makes, Outcome, Spelling, Ties
 
 LISTS = ("conversations", "conversation", "messages", "items")
 
@@ -37,6 +37,10 @@ class ShareGPT(Format):
     @classmethod
     def evidence(cls, record: Mapping[str, Any]) -> str:
         return next((f"`{n}` holds {found}" for n in LISTS if n != "messages" and (found := turns(record, n))), "")
+
+    @property
+    def ties(self) -> Ties:
+        return "tree" if self.pieces == "apart" else "record"
 
     def parse(self, record: Mapping[str, Any], makes: Makes) -> Sequence[AnyRow]:
         return [chat(record, LISTS)]

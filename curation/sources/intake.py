@@ -11,7 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from curation.conversation import AnyRow, Candidates, Conversation, Preference, 
 from curation.errors import UserError
 from curation.formats import Makes
 from curation.formats.fields import clean
-from curation.formats.format import Outcome
+from curation.formats.format import Outcome, Reader
 from curation.formats.plain import Plain
 from curation.ledger import Ledger, Reading
 from curation.progress import SILENT, Bar, Progress
@@ -132,10 +132,11 @@ class Intake:
         batch = Read(entry, title, file)
         characters = told = used = rows = 0  # counted here: setting a field of a model is slow
         formats: Counter[str] = Counter()
-        own = self.makes == "conversations" and entry.weight == 1 and named is None
-        spellings = entry.format.spellings if plain and own else ()
         try:
-            for outcome in self._outcomes(entry, records.pieces(Plain(spellings)), reading, file, columns):
+            reader = entry.format.reader(_first(entry.format.looks_at, file, named), self.makes)
+            own = plain and self.makes == "conversations" and entry.weight == 1
+            pieces = records.pieces(Plain(reader, named, columns) if own else None)
+            for outcome in self._outcomes(reader, pieces, reading, file, named, columns):
                 if not isinstance(outcome, Outcome):
                     if batch.rows:
                         yield batch
@@ -143,7 +144,9 @@ class Intake:
                     first, count = reading.records, len(outcome)
                     reading.records += count
                     used, rows = used + count, rows + count
-                    formats[entry.format.op] += count
+                    formats[reader.name] += count
+                    if reader.evidence:
+                        reading.evidence.setdefault(reader.name, reader.evidence)
                     bar.advance(records.read - told)
                     told = records.read
                     yield Read(entry, title, file, chats=outcome, first=first)
@@ -184,22 +187,33 @@ class Intake:
 
     def _outcomes(
         self,
-        entry: Dataset,
-        pieces: Iterable[Iterator[Any] | pl.DataFrame],
+        reader: Reader,
+        pieces: Iterator[Iterator[Any] | pl.DataFrame],
         reading: Reading,
         file: SourceFile,
+        named: Mapping[str, str] | None,
         columns: set[str],
     ) -> Iterator[Outcome | pl.DataFrame]:
         """What becomes of the records, in order; plain chats, of which every record is a row, stay frames.
 
-        A plain chat is no piece of another, so what a format keeps in mind of records before it ends there anyway.
+        A plain chat is no piece of another that comes as a record, so what a format keeps in mind of records before it
+        ends there anyway.
         """
-        for piece in pieces:
-            if isinstance(piece, Iterator):
-                records = self._records(piece, reading, file, entry.named, columns)
-                yield from entry.format.outcomes(records, self.makes, list(entry.named or ()))
-            else:
-                yield piece
+        carry = list(named or ())
+        plain: list[pl.DataFrame] = []
+
+        def records() -> Iterator[tuple[int, Any]]:
+            for piece in pieces:
+                if not isinstance(piece, Iterator):
+                    plain.append(piece)
+                    return
+                yield from self._records(piece, reading, file, named, columns)
+
+        yield from reader.outcomes(records(), self.makes, carry)
+        while plain:
+            yield plain.pop()
+            yield from reader.outcomes(records(), self.makes, carry)
+        yield from reader.end(self.makes, carry)
 
     def _records(
         self,
@@ -222,8 +236,7 @@ class Intake:
                 continue
             if named is not None and isinstance(record, Mapping):
                 columns.update(name for name in named.values() if name in record)
-                record = {name: record[theirs] for name, theirs in named.items() if theirs in record}
-            yield index, record
+            yield index, _renamed(record, named)
         reading.records = index + 1
 
     def _lose(self, reading: Reading, file: SourceFile, index: int, reason: str, record: Any) -> None:
@@ -346,6 +359,22 @@ def gathered(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
             held.append(frame)
             rows, size = rows + len(frame), size + int(frame.estimated_size())
     yield held[0] if len(held) == 1 else concat(held)
+
+
+def _renamed(record: Any, named: Mapping[str, str] | None) -> Any:
+    """The record with its columns under the names that formats know."""
+    if named is None or not isinstance(record, Mapping):
+        return record
+    return {name: record[theirs] for name, theirs in named.items() if theirs in record}
+
+
+def _first(count: int, file: SourceFile, named: Mapping[str, str] | None) -> list[Any]:
+    """The first records of a file that can be read."""
+    if not count:
+        return []
+    records = Records(file.path, None if named is None else list(named.values()))
+    good = (_renamed(record, named) for record in records if not isinstance(record, Broken))
+    return list(islice(good, count))
 
 
 def _unchanged(file: SourceFile) -> None:

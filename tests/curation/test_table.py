@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from curation import table
 from curation.conversation import Candidates, Conversation, Message, Source
 from curation.errors import UserError
-from curation.frame import row_hashes, to_frame, to_rows
+from curation.frame import row_hashes, to_frame
 
 
 def chats(count: int) -> list[Conversation]:

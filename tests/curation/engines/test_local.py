@@ -169,9 +169,7 @@ def test_a_disk_that_is_full_at_any_write_is_an_error_and_the_next_run_goes_on(
         write()
 
     monkeypatch.setattr(files, "spill_frame", lambda frame, path: bounded(path, lambda: spill_frame(frame, path)))
-    monkeypatch.setattr(
-        files, "spill_selection", lambda *given: bounded(given[-1], lambda: spill_selection(*given))
-    )
+    monkeypatch.setattr(files, "spill_selection", lambda *given: bounded(given[-1], lambda: spill_selection(*given)))
     assert outcome(curate(rows, operators, engine=Local(20)))[2] == clean[2]
     total = writes
     assert total > 12
