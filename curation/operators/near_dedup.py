@@ -140,6 +140,31 @@ class NearDedup(Selector):
         return ids.gather(order), [made[order.to_numpy()]]
 
 
+def near(rows: pl.DataFrame, others: pl.DataFrame, *, threshold: float = 0.7, shingle: int = 5) -> pl.DataFrame:
+    """Which rows are near duplicates of rows of another table of the same kind, by the measure of `near_dedup`.
+
+    Returns:
+        `id` of a row and `near`, the smallest id among the others that it is near to; each row once, in order of `id`.
+    """
+    import numpy as np
+    import polars as pl
+
+    from curation.operators.minhash import Sketches, alike, stand_ins
+
+    compare = NearDedup(threshold=threshold, shingle=shingle)
+    sets = Sketches([compare._sketches(rows), compare._sketches(others)])
+    ones, place = stand_ins(sets)
+    own, theirs = place[: len(rows)], place[len(rows) :]
+    pairs = alike(sets, ones, threshold)
+    places = np.arange(len(ones))
+    edges = np.concatenate([pairs, pairs[:, ::-1], np.stack([places, places], axis=1)])
+    left = pl.DataFrame({"id": rows["id"], "place": own}).filter(pl.col("place") >= 0)
+    right = pl.DataFrame({"near": others["id"], "to": theirs}).filter(pl.col("to") >= 0)
+    between = pl.DataFrame({"place": edges[:, 0].astype(np.int64), "to": edges[:, 1].astype(np.int64)})
+    found = left.join(between, on="place").join(right, on="to")
+    return found.group_by("id").agg(pl.col("near").min()).sort("id")
+
+
 _ROWS_AT_ONCE = 512
 
 

@@ -1,4 +1,4 @@
-"""Which rows are trained on, which are held out, and that the two have nothing in common.
+"""Which rows are trained on and which are held out.
 
 A data set that was split is trained on by its part `train`, unless the recipe names another part (`curated.small`), and
 measured on its part `test`. A data set without parts is used whole. Rows come in the order (id, origin).
@@ -49,45 +49,3 @@ def _part(ref: Ref[Any]) -> str | None:
 def _together(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """One frame; scores are no input of a trainer, and data sets need not share them."""
     return in_order(pl.concat([frame.select(list(SCHEMAS[row_type(frame)])) for frame in frames]))
-
-
-def refuse_overlap(train: pl.DataFrame, test: pl.DataFrame) -> None:
-    """Checks that no row of one is, or comes from the same row or record as, a row of the other.
-
-    Raises:
-        UserError: it names how many do, and an example.
-    """
-    shared = (
-        train.lazy()
-        .select(_lineage())
-        .explode("line")
-        .unique()
-        .join(test.lazy().select("id", _lineage()).explode("line"), on="line")
-    )
-    found = shared.select("id").unique().sort("id").collect()["id"]
-    if len(found):
-        raise UserError(
-            f"{len(found)} of {len(test)} held-out rows come from the same rows as rows that are trained on "
-            f"(the first: {found[0]})",
-            hint="split by what they share, before anything is made of them: `split: {test: 0.1, by: tree}`, "
-            "or `same_as` a data set that is split already",
-        )
-
-
-def _lineage() -> pl.Expr:
-    """What a row is and comes from: its id, its parent's, and the record it was read from."""
-    source = pl.col("source").struct
-    known = source.field("digest").fill_null("") != ""
-    record = pl.concat_str(
-        pl.lit("record "), source.field("digest"), pl.lit(" "), source.field("index").cast(pl.String)
-    )
-    return (
-        pl.concat_list(
-            pl.concat_str(pl.lit("row "), pl.col("id")),
-            pl.concat_str(pl.lit("row "), pl.col("parent")),
-            *(pl.concat_str(pl.lit("row "), pl.col("meta").str.json_path_match(f"$.parents[{n}]")) for n in (0, 1)),
-            pl.when(known).then(record),
-        )
-        .list.drop_nulls()
-        .alias("line")
-    )

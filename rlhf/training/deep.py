@@ -14,19 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
-
 from curation.artifact import Ref
 from curation.errors import UserError
 from curation.frame import to_rows
-from curation.models.generation import prompt_key
 from curation.models.lineage import parents
-from curation.models.loading import generation_config, is_sum, load_tokenizer
+from curation.models.loading import generation_config, load_tokenizer
 from curation.models.template import ChatTemplate
-from rlhf.training.columns import held_out_rows, refuse_overlap, training_rows
+from rlhf.training.columns import held_out_rows, training_rows
 from rlhf.training.encoding import Encodings, for_dpo, for_kto, for_reward, for_sft
 from rlhf.training.inspect import Inspection
-from rlhf.training.preflight import Findings, judge
+from rlhf.training.leaks import alike, refuse_overlap
+from rlhf.training.preflight import Findings, judge, misfits
 from rlhf.training.settings import Optimizing, step_advice
 
 
@@ -58,7 +56,7 @@ def look(step: Optimizing, refs: Sequence[Ref[Any]], model: Path) -> Inspection:
     encodings = _encode(step, kind, rows, template, chain[0])
     findings = judge(encodings.counts, template, max_length=max_length, what="rows")
     _leaks(findings, rows, test)
-    _model(findings, step, kind, chain)
+    findings.errors += misfits(step, chain)
     said = step_advice(len(encodings), step)
     pairs = kind in ("dpo", "orpo", "cpo", "reward")
     makes = "preferences" if pairs else "conversations"
@@ -86,55 +84,14 @@ def _encode(step: Any, kind: str, rows: Any, template: ChatTemplate, base: Path)
 
 
 def _leaks(findings: Findings, rows: Any, test: Any) -> None:
-    """Rows of the test part that are trained on: by lineage an error, by asking the same a warning."""
+    """Rows of the test part that are trained on: by lineage an error, by saying nearly the same a warning."""
     if test is None or not len(test):
         return
     try:
         refuse_overlap(rows, test)
     except UserError as error:
         findings.errors.append((error.what, error.hint or ""))
-    asked = {_asks(row) for row in to_rows(rows)}
-    same = sum(_asks(row) in asked for row in to_rows(test))
-    if same:
-        findings.warnings.append(
-            f"{same} of {len(test)} held-out rows ask what a row that is trained on asks; "
-            "`split: {test: 0.1, by: prompt}` keeps such rows together"
-        )
-
-
-def _asks(row: Any) -> Any:
-    return row.prompt if hasattr(row, "chosen") else prompt_key(row)
-
-
-def _model(findings: Findings, step: Optimizing, kind: str, chain: Sequence[Path]) -> None:
-    """What the model cannot be used for in this way."""
-    stuck = [folder for folder in chain[1:] if not is_sum(folder)]
-    if stuck:
-        findings.errors.append(
-            (
-                f"the adapter {stuck[0].name[:12]} below is no sum, so nothing can be trained on it",
-                "start from a policy without it",
-            )
-        )
-    if step.quantized and len(chain) > 1:
-        findings.errors.append(
-            (
-                "a base in 4 or 8 bits cannot take in the adapters that the policy stands on",
-                "leave out load_in_4bit, or export the policy merged and start from that",
-            )
-        )
-    if step.adapter == "continue" and len(chain) == 1:
-        findings.errors.append(
-            (
-                "`adapter: continue` needs a policy that is an adapter, and this one is a full model",
-                "use `adapter: new`",
-            )
-        )
-    model_type = str(_config(chain[0]).get("model_type"))
-    if kind == "reward" and model_type not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
-        findings.errors.append(
-            (f"a model of the type {model_type!r} has no reward head", "its family has no sequence classifier")
-        )
+    findings.warnings += alike(rows, test)
 
 
 def _config(folder: Path) -> dict[str, Any]:

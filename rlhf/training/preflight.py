@@ -6,12 +6,18 @@ file, without training.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+
+from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 
 from curation.errors import UserError
+from curation.models.loading import is_sum, title
 from curation.models.template import ChatTemplate
 from rlhf.training.encoding import Counts
+from rlhf.training.settings import Optimizing
 
 MEANING = {
     "no_assistant": "no answer of the assistant in it",
@@ -102,6 +108,50 @@ def judge(counts: Counts, template: ChatTemplate, *, max_length: int | None, wha
             )
         )
     found.warnings += _warnings(counts, max_length, what)
+    return found
+
+
+def misfits(step: Optimizing, chain: Sequence[Path]) -> list[tuple[str, str]]:
+    """What a step's model cannot be used for in this way, each with what to do; told before any weight is read.
+
+    Args:
+        step: A training step.
+        chain: Folders of the model that it starts from, bottom up: the base, then adapters.
+    """
+    found = []
+    stuck = [folder for folder in chain[1:] if not is_sum(folder)]
+    if stuck:
+        found.append(
+            (
+                f"the policy stands on the adapter {title(stuck[0])}, which is no sum and cannot be merged, so nothing "
+                "can be trained on top of it",
+                "start from a policy without it; a LoRA adapter (`peft_type: lora`) can be built upon",
+            )
+        )
+    if step.quantized and len(chain) > 1:
+        found.append(
+            (
+                "a base in 4 or 8 bits cannot take in the adapters that the policy stands on",
+                "leave out load_in_4bit, or export the policy merged and start from that",
+            )
+        )
+    if step.adapter == "continue" and len(chain) == 1:
+        found.append(
+            (
+                "`adapter: continue` needs a policy that is an adapter, and this one is a full model",
+                "use `adapter: new`",
+            )
+        )
+    config = json.loads((chain[0] / "config.json").read_text(encoding="utf-8"))
+    kind = str(config.get("model_type"))
+    if getattr(step, "step", "") == "reward" and kind not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
+        found.append(
+            (
+                f"a model of the type {kind!r} can have no reward head: transformers has no sequence classifier of it",
+                "train the reward model on another base (a step `base` of its own: `policy:`), llama or qwen3 say; "
+                "it need not be the policy's",
+            )
+        )
     return found
 
 

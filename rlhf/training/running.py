@@ -26,8 +26,9 @@ from transformers.utils import logging as transformers_logging
 from curation.artifact import Policy, Ref
 from curation.errors import UserError
 from curation.models.lineage import parents
-from curation.models.loading import generation_config, load_tokenizer
+from curation.models.loading import generation_config, load_tokenizer, title
 from curation.models.numerics import compute_dtype, numerics_class, set_threads, use_device
+from curation.models.pointer import check_folder
 from curation.models.template import ChatTemplate
 from curation.progress import Bar
 from rlhf.training.adapters import (
@@ -38,12 +39,13 @@ from rlhf.training.adapters import (
     trainable_parameters,
 )
 from rlhf.training.checkpoints import KEPT, Checkpoints, newest
-from rlhf.training.columns import held_out_rows, refuse_overlap, training_rows
+from rlhf.training.columns import held_out_rows, training_rows
 from rlhf.training.encoding import Encodings
 from rlhf.training.following import POINTS, Follow, curves
+from rlhf.training.leaks import alike, refuse_overlap
 from rlhf.training.lmhead import UNMEASURED
 from rlhf.training.order import BatchOrder
-from rlhf.training.preflight import judge
+from rlhf.training.preflight import Findings, judge, misfits
 from rlhf.training.settings import cut_batch, optimizer_steps, step_advice
 from rlhf.training.tracking import keep_events, reporting
 
@@ -105,13 +107,16 @@ class Run:
         self.step, self.room = step, room
         self.training: Training = room.profile.training
         self.parent: Path = policy.folder
+        chain = [*parents(self.parent), self.parent]
+        check_folder(chain[0], title(chain[0]))
+        Findings(misfits(step, chain)).stop()
         self.device = use_device(self.training.device)
         set_threads(self.training.threads)
         seed_everything(step.seed)
         disable_progress_bar()
         transformers_logging.disable_progress_bar()
         self.tokenizer = load_tokenizer(self.parent)
-        self.template = ChatTemplate(self.tokenizer, generation_config((parents(self.parent) or [self.parent])[0]))
+        self.template = ChatTemplate(self.tokenizer, generation_config(chain[0]))
 
     @property
     def new_adapter(self) -> bool:
@@ -139,7 +144,8 @@ class Run:
             found = encode(rows, bar)
         findings = judge(found.counts, self.template, max_length=max_length, what=what)
         findings.stop()
-        for text in [*findings.warnings, *step_advice(len(found), self.step)]:
+        leaks = alike(rows, test) if test is not None else []
+        for text in [*findings.warnings, *leaks, *step_advice(len(found), self.step)]:
             self.room.warn(text)
         measured = encode(test.head(self.step.held_out_rows), Bar()) if test is not None else None
         return found, measured if measured else None

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 from small_runs import Make, chat, pair
 
-from curation.conversation import Source
 from curation.errors import UserError
-from rlhf.training.columns import held_out_rows, refuse_overlap, training_rows
+from rlhf.training.columns import held_out_rows, training_rows
 
 
 def test_a_split_set_gives_train_and_test(rows_ref: Make) -> None:
@@ -16,7 +15,6 @@ def test_a_split_set_gives_train_and_test(rows_ref: Make) -> None:
     held = held_out_rows([ref])
     assert held is not None
     assert len(held) == 3
-    refuse_overlap(training_rows([ref]), held)
 
 
 def test_a_set_without_parts_is_used_whole(rows_ref: Make) -> None:
@@ -45,32 +43,3 @@ def test_several_sets_are_one_in_the_order_of_ids(rows_ref: Make) -> None:
     found = training_rows([whole, split])
     assert len(found) == 8
     assert found["id"].to_list() == sorted(found["id"].to_list())
-
-
-@pytest.mark.parametrize("how", ["same row", "child of it", "same parent", "same record"])
-def test_rows_of_one_lineage_on_both_sides_are_refused(rows_ref: Make, how: str) -> None:
-    first = chat(0, split="train")
-    other = chat(1, split="test")
-    second = {
-        "same row": first.with_(split="test", source=Source(digest="other", index=7)),
-        "child of it": other.with_(parent=first.id),
-        "same parent": other.with_(parent="p"),
-        "same record": other.with_(source=first.source),
-    }[how]
-    if how == "same parent":
-        first = first.with_(parent="p")
-    ref = rows_ref([first, second, chat(2, split="train"), chat(3, split="test")])
-    held = held_out_rows([ref])
-    assert held is not None
-    with pytest.raises(UserError, match="1 of 2 held-out rows") as caught:
-        refuse_overlap(training_rows([ref]), held)
-    assert second.id in caught.value.what
-    assert "by: tree" in caught.value.hint
-
-
-def test_rows_without_an_origin_share_none() -> None:
-    from curation.conversation import Conversation
-    from curation.frame import to_frame
-
-    a, b = (to_frame([chat(i).with_(source=Source())], Conversation) for i in range(2))
-    refuse_overlap(a, b)
