@@ -68,6 +68,7 @@ class Inspection:
                 "end_tokens": tokenizer.convert_ids_to_tokens(sorted(self.template.ends)),
                 "pad_token": tokenizer.pad_token,
                 "pad_is_end": tokenizer.pad_token_id in self.template.ends,
+                "padding_side": tokenizer.padding_side,
             },
             "errors": [{"what": what, "hint": hint} for what, hint in self.findings.errors],
             "warnings": [*self.said, *self.findings.warnings],
@@ -243,6 +244,7 @@ def show(found: Inspection, console: Console, rows: int) -> None:
     lines += [
         ("end tokens", ", ".join(tokenizer.convert_ids_to_tokens(sorted(template.ends)))),
         ("pad token", f"{tokenizer.pad_token}" + _pad_note(template)),
+        ("padding", f"on the {tokenizer.padding_side}, where answers are generated"),
         ("answers", "marked by the template" if template.marked else "found by rendering turn by turn"),
     ]
     for name, value in lines:
