@@ -56,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
     record: dict[str, Any] = last[1] if last else {}
     states = _states(record, planned)
     if args.step:
+        args.step = loaded.called(args.step)
         if args.step not in planned:
             raise RecipeError(f"there is no step {args.step!r}", hint=did_you_mean(args.step, planned))
         if args.dropped is not None or args.malformed is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +56,8 @@ class Run(Mapping[str, Artifact]):
 
     result: running.RunResult
     store: Store
+    called: Callable[[str], str] = str
+    """Which step a name means (`LoadedRecipe.called`)."""
 
     @property
     def exit_code(self) -> int:
@@ -63,7 +65,7 @@ class Run(Mapping[str, Artifact]):
         return self.result.exit_code
 
     def __getitem__(self, name: str) -> Artifact:
-        outcome = self.result.outcomes.get(name)
+        outcome = self.result.outcomes.get(self.called(name))
         if outcome is None:
             raise KeyError(f"there is no step {name!r}; {did_you_mean(name, self.result.outcomes)}")
         if outcome.manifest is None:
@@ -130,4 +132,4 @@ class Recipe:
         for name, outcome in result.outcomes.items():
             if outcome.state == "failed":
                 raise UserError(f"{outcome.message}\n{outcome.trace or ''}".rstrip(), where=name, hint=outcome.hint)
-        return Run(result, self.store)
+        return Run(result, self.store, self.loaded.called)

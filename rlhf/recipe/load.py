@@ -27,6 +27,7 @@ from rlhf.recipe.problem import Place, Problem, RecipeProblems
 from rlhf.recipe.profile import Profile
 from rlhf.recipe.profiles import load_profile
 from rlhf.recipe.rebase import rebased
+from rlhf.recipe.rounds import Round, unroll
 from rlhf.recipe.step import Step
 from rlhf.recipe.wiring import wire
 
@@ -87,6 +88,8 @@ class LoadedRecipe:
     """What was changed from outside, as typed: `--set sft.max_steps=3`."""
     tree: Node = field(default_factory=lambda: Node({}, Place()), repr=False)
     """The same with the places where it was written."""
+    rounds: Mapping[str, Round] = field(default_factory=dict)
+    """Of the steps that `rounds:` wrote out: which one of the recipe each is, and in which round."""
 
     def needs(self, name: str) -> tuple[str, ...]:
         """The steps that a step reads, each once."""
@@ -94,7 +97,12 @@ class LoadedRecipe:
 
     def find(self, *path: str | int) -> Found:
         """Where a setting was written: `find("steps", "sft", "data").place`. The closest place known."""
-        return self.tree.find(_in_file(path))
+        return self.tree.find(_in_file(path, self.rounds))
+
+    def called(self, name: str) -> str:
+        """The step that a name means: of one with rounds, the plain name means the last."""
+        last = [made for made, one in self.rounds.items() if one.step == name and one.number == one.of]
+        return last[0] if last else name
 
 
 def load(
@@ -153,10 +161,17 @@ def examined(
     problems += found
     steps, partial = _steps(tree, top, path, problems)
     known = _written(tree) | ({"base"} if tree.get("base") else set())
-    wiring = wire(steps, known, lambda p: tree.find(_in_file(p)), partial)
+    unrolled = unroll(steps)
+    for place, what, hint in unrolled.wrong:
+        found_at = tree.find(place)
+        problems.append(Problem(what, found_at.place, found_at.dotted, hint))
+    steps, rounds = unrolled.steps, unrolled.rounds
+    known |= rounds.keys()
+    partial |= {name for name, one in rounds.items() if one.step in partial}
+    wiring = wire(steps, known, lambda p: tree.find(_in_file(p, rounds)), partial)
     problems += wiring.problems
     if not wiring.problems:
-        problems += _misfits(steps, wiring.kinds, tree)
+        problems += _misfits(steps, wiring.kinds, tree, rounds)
     loaded = LoadedRecipe(
         name=top.recipe or re.sub(r"[^A-Za-z0-9_-]", "-", path.stem),
         path=path,
@@ -173,22 +188,27 @@ def examined(
         settings=tree.plain(),
         changes=tuple(c.flag for c in asked),
         tree=tree,
+        rounds=rounds,
     )
     return loaded, problems
 
 
-def _misfits(steps: Mapping[str, Step], kinds: Mapping[str, type[Kind]], tree: Node) -> list[Problem]:
+def _misfits(
+    steps: Mapping[str, Step], kinds: Mapping[str, type[Kind]], tree: Node, rounds: Mapping[str, Round]
+) -> list[Problem]:
     """What the steps themselves find wrong in view of one another."""
     problems: list[Problem] = []
     for name, step in steps.items():
         for misfit in step.misfits(steps, kinds):
-            found = tree.find(_in_file(("steps", name, *misfit.place)))
+            found = tree.find(_in_file(("steps", name, *misfit.place), rounds))
             problems.append(Problem(misfit.what, found.place, found.dotted, misfit.hint))
     return problems
 
 
-def _in_file(path: Path_) -> Path_:
-    """The place in the file of a setting of the implicit step."""
+def _in_file(path: Path_, rounds: Mapping[str, Round] | None = None) -> Path_:
+    """The place in the file of a setting of the implicit step, or of a step of a round."""
+    if rounds and path[:1] == ("steps",) and len(path) > 1 and (one := rounds.get(str(path[1]))):
+        return ("steps", one.step, *path[2:])
     return ("base", *path[2:]) if path[:2] == ("steps", "base") else path
 
 

@@ -38,7 +38,7 @@ def rebased(step: M, tree: Node, prefix: Path_, recipe: Path) -> M:
             return pointer  # the name of a model or data set on the Hub, as far as one can see
         return type(pointer)(os.path.relpath(meant, here) if origin != Path.cwd() else str(meant))
 
-    return _mapped(step, one, ())
+    return mapped(step, one, ())
 
 
 def origin_of(place: Place) -> Path:
@@ -51,14 +51,14 @@ def is_relative(written: str) -> bool:
     return not (written.startswith(("package:", "~")) or "://" in written or Path(written).is_absolute())
 
 
-def _mapped(model: M, one: Callable[[Path_, Bound, BaseModel], Bound], prefix: Path_) -> M:
+def mapped(model: M, one: Callable[[Path_, Bound, BaseModel], Bound], prefix: Path_) -> M:
     """A copy of the settings in which each pointer is what `one(place, pointer, owner)` gives."""
 
     def walk(value: Any, place: Path_) -> Any:
         if isinstance(value, Bound):
             return one(place, value, model)
         if isinstance(value, BaseModel):
-            return _mapped(value, one, place)
+            return mapped(value, one, place)
         if isinstance(value, list | tuple):
             return type(value)(walk(v, (*place, i)) for i, v in enumerate(value))
         if isinstance(value, dict):

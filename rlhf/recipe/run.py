@@ -107,16 +107,16 @@ class Choice:
             RecipeError: one of the names is no step.
         """
         steps = loaded.steps
-        for name in filter(None, (self.only, self.from_, self.until, *self.redo)):
+        for name in map(loaded.called, filter(None, (self.only, self.from_, self.until, *self.redo))):
             if name not in steps:
                 raise RecipeError(f"there is no step {name!r}", hint=did_you_mean(name, steps))
         chosen = set(steps)
         if self.only:
-            chosen &= {self.only}
+            chosen &= {loaded.called(self.only)}
         if self.from_:
-            chosen &= _after(self.from_, loaded)
+            chosen &= _after(loaded.called(self.from_), loaded)
         if self.until:
-            chosen &= _before(self.until, loaded)
+            chosen &= _before(loaded.called(self.until), loaded)
         return chosen
 
 
@@ -169,7 +169,7 @@ class _Run:
     ) -> None:
         self.loaded, self.store, self.wait, self.listener, self.gate = loaded, store, wait, listener, gate
         self.watch = watch
-        self.chosen, self.redo = choice.names(loaded), choice.redo
+        self.chosen, self.redo = choice.names(loaded), frozenset(map(loaded.called, choice.redo))
         self.result = RunResult()
         self.began = time.time()
         self.stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(self.began)) + f"-{int(self.began * 1000) % 1000:03d}"
@@ -371,6 +371,8 @@ class _Run:
                 "message": o.message,
                 "hint": o.hint,
             }
+            if one := self.loaded.rounds.get(name):
+                steps[name]["round"] = {"step": one.step, "number": one.number, "of": one.of}
         record = {
             "recipe": self.loaded.name,
             "path": str(self.loaded.path),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from curation.artifact import Kind
 from curation.ledger import Ledger
@@ -163,6 +163,13 @@ class Step(Settings):
             forms: Folder of the forms that the step handed out.
         """
         return []
+
+    def with_names(self, names: Mapping[str, str]) -> Self:
+        """The step where steps that it points at got other names (old -> new), for settings that hold names as text.
+
+        Its Refs are renamed already.
+        """
+        return self
 
     def advice(self) -> list[str]:
         """Warnings that the settings alone justify; `rlhf check` prints them."""

@@ -18,6 +18,7 @@ from rlhf.report.budget import budgets
 from rlhf.report.calibration import Calibrated
 from rlhf.report.graph import Node, draw
 from rlhf.report.labeling import People
+from rlhf.report.rounds import Rounds
 from rlhf.report.rows import RowsView
 from rlhf.report.steps import StepView
 from rlhf.report.verdicts import Accuracy, Comparison, Figure, accuracies, comparisons, policies
@@ -99,6 +100,7 @@ class Page:
         self.decisions = [s for s in self.steps if s.decided_by]
         self.labeled = [People(s) for s in self.steps if s.people]
         self.budgets = budgets(self.steps)
+        self.rounds = Rounds.of(self.steps)
         self.warnings = [(s, w) for s in self.steps for w in s.warnings]
         self.slowest = max((s.seconds for s in self.steps), default=0.0)
         self.usd = sum(s.usd for s in self.steps if s.state != "cached")

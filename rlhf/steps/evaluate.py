@@ -13,6 +13,7 @@ The work is done in `rlhf.evaluation`; this file says what can be set, and puts 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -198,6 +199,10 @@ class Evaluate(Sampling, Step):
         called += [self.names[self.baseline.step]] if self.baseline else []
         if len(set(called)) < len(called):
             raise ValueError("each policy needs a name of its own, and the baseline is none of `policies`")
+
+    def with_names(self, names: Mapping[str, str]) -> Self:
+        """Metrics go on calling a step what the recipe calls it."""
+        return self.model_copy(update={"names": {names.get(step, step): name for step, name in self.names.items()}})
 
     def makes(self) -> type[Kind]:
         return Evaluation

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from curation.errors import UserError
-from curation.settings import Settings
+from curation.settings import UNLESS_DEFAULT, Settings
 
 if TYPE_CHECKING:
     from rlhf.recipe.profile import Training
@@ -183,6 +183,11 @@ class Optimizing(Tuning):
     held_out_rows: int = Field(128, ge=0)
     """Rows of the `test` part of the data that the result is measured on, at most; 0: none. Data without such a part
     are trained on whole, and nothing is measured."""
+
+    rounds: Annotated[int | None, UNLESS_DEFAULT] = Field(None, ge=1, le=100)
+    """Rounds of answers, labels and training: each is what stands between `policy` and this step, and begins with the
+    policy that the one before trained. They are steps of their own (`answers_1`, `human_1`, `dpo_1`, `answers_2` ...),
+    so a larger number leaves those that are done as they are. None: once. One step of a recipe can have rounds."""
 
     @model_validator(mode="after")
     def _steps(self) -> Self:
