@@ -161,12 +161,12 @@ def examined(
     problems += found
     steps, partial = _steps(tree, top, path, problems)
     known = _written(tree) | ({"base"} if tree.get("base") else set())
-    unrolled = unroll(steps)
+    unrolled = unroll(steps, whole=not partial and known <= steps.keys())
     for place, what, hint in unrolled.wrong:
         found_at = tree.find(place)
         problems.append(Problem(what, found_at.place, found_at.dotted, hint))
     steps, rounds = unrolled.steps, unrolled.rounds
-    known |= rounds.keys()
+    known |= rounds.keys() | unrolled.unclear
     partial |= {name for name, one in rounds.items() if one.step in partial}
     wiring = wire(steps, known, lambda p: tree.find(_in_file(p, rounds)), partial)
     problems += wiring.problems

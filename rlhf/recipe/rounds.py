@@ -18,6 +18,9 @@ from rlhf.recipe.document import Path_
 from rlhf.recipe.rebase import mapped
 from rlhf.recipe.step import Step
 
+MOST = 100
+"""Rounds that a recipe may have."""
+
 
 @dataclass(frozen=True)
 class Round:
@@ -37,43 +40,53 @@ class Unrolled:
     """Of the steps that stand in a round, by name."""
     wrong: tuple[tuple[Path_, str, str], ...] = ()
     """(place in the settings, what is wrong, what to do)."""
+    unclear: frozenset[str] = frozenset()
+    """Names that rounds would have had, were nothing wrong: that they are missing is nobody's mistake."""
 
 
-def unroll(steps: Mapping[str, Step]) -> Unrolled:
-    """Writes out the rounds of the one step that has some; without one, the steps are as they were."""
+def unroll(steps: Mapping[str, Step], whole: bool = True) -> Unrolled:
+    """Writes out the rounds of the one step that has some; without one, the steps are as they were.
+
+    Args:
+        whole: False where not all of the steps could be read, so that what leads from one to another is not known.
+    """
     repeated = [name for name, step in steps.items() if getattr(step, "rounds", None) is not None]
     plain = {name: _once(step) for name, step in steps.items()}
     if not repeated:
-        return Unrolled(plain)
+        return Unrolled(plain) if whole else _refused(plain)
     trained, *more = repeated
     place = ("steps", trained, "rounds")
     if more:
         what = f"{trained!r} has rounds already, and one step of a recipe can have them"
-        return _refused(plain, ("steps", more[0], "rounds"), what, "write the other loop as a recipe of its own")
+        return _refused(plain, (("steps", more[0], "rounds"), what, "write the other loop as a recipe of its own"))
     settings: Any = steps[trained]
     if not issubclass(settings.makes(), Policy):
         what = f"rounds go on from the policy that a step trains, and this makes a {settings.makes().name}"
         hint = "set it on the step that trains the policy: a reward model on the way there is a part of each round"
-        return _refused(plain, place, what, hint)
+        return _refused(plain, (place, what, hint))
+    count = settings.rounds
     if settings.policy is None or settings.policy.step not in steps:
-        return Unrolled(plain)  # said where the policy is missing
-    start, count = settings.policy.step, settings.rounds
+        return _refused(plain)  # said where the policy is missing
+    start = settings.policy.step
     between = _between(start, trained, steps)
+    if between == [trained] and not whole:
+        return _refused(plain)
     if between == [trained]:
         what = f"nothing that {trained!r} learns from is made with its policy {start!r}: every round would be the same"
         hint = (
             f"let {start!r} answer (`answers: {{step: sample, policy: {start}, ...}}`), and train on what comes of it"
         )
-        return _refused(plain, place, what, hint)
+        return _refused(plain, (place, what, hint))
     taken = [f"{name}_{n}" for name in between for n in range(1, count + 1) if f"{name}_{n}" in steps]
     if taken:
         what = f"the rounds of {trained!r} need the name {taken[0]!r}, which another step has"
-        return _refused(plain, ("steps", taken[0]), what, "call that step something else")
+        return _refused(plain, (("steps", taken[0]), what, "call that step something else"))
     return _written_out(plain, start, trained, between, count)
 
 
-def _refused(steps: dict[str, Step], place: Path_, what: str, hint: str) -> Unrolled:
-    return Unrolled(steps, wrong=((place, what, hint),))
+def _refused(steps: dict[str, Step], *wrong: tuple[Path_, str, str]) -> Unrolled:
+    """No rounds; that their names are missing then is nobody's mistake."""
+    return Unrolled(steps, wrong=wrong, unclear=frozenset(f"{name}_{n}" for name in steps for n in range(1, MOST + 1)))
 
 
 def _once(step: Step) -> Step:

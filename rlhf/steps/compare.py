@@ -71,10 +71,9 @@ class Compare(Acquires, MixesGold, AsksPeople, Step):
 
     @model_validator(mode="after")
     def _belongs_together(self) -> Self:
-        people = (
-            FOR_PEOPLE | IN_BATCHES | {"ask", "acquire", "consensus", "cross_prompt"} | FOR_GOLD
-        ) & self.model_fields_set
-        scorers = {"pairs", "min_gap"} & self.model_fields_set
+        written = {name for name in self.model_fields_set if getattr(self, name) is not None}
+        people = (FOR_PEOPLE | IN_BATCHES | {"ask", "acquire", "consensus", "cross_prompt"} | FOR_GOLD) & written
+        scorers = {"pairs", "min_gap"} & written
         by = self.decided_by
         if not isinstance(by, Scorer):
             self.check_gold(self.gold, self.suggestions)

@@ -32,6 +32,7 @@ def test_there_is_something_to_read() -> None:
         "llama-adapter",
         "distill",
         "cerebras-gpt",
+        "rounds",
     }
     there = {"smoke", "quickstart", "openassistant-vi", *full, *(f"mini/{name}" for name in full)}
     assert there <= set(NAMES)
