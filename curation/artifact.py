@@ -302,7 +302,10 @@ def bind(model: M, around: Surroundings) -> M:
                 return own(name, value, around)
             if isinstance(value, Ref):
                 if value.step not in around.refs:
-                    raise UserError(f"step {value.step!r} has made nothing yet")
+                    raise UserError(
+                        f"step {value.step!r} has made nothing yet",
+                        hint=f"run it first: rlhf run RECIPE --until {value.step}",
+                    )
                 return value.bound(*around.refs[value.step])
             path = around.locate(value.written)
             return value.bound(path, hash_folder(path, around.hash_file) if path.is_dir() else around.hash_file(path))

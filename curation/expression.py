@@ -173,7 +173,9 @@ def _number(name: str, flat: Mapping[str, Any]) -> float | None:
     value = flat[name]
     if value is None or isinstance(value, bool | int | float):
         return value
-    raise UserError(f"{name!r} is no number but {value!r}")
+    raise UserError(
+        f"{name!r} is no number but {value!r}", hint=f"name a number inside it, or another: {did_you_mean(name, flat)}"
+    )
 
 
 def _shown(value: Any) -> str:

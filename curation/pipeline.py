@@ -144,7 +144,10 @@ def curate(
     heads = [table.scan(place).limit(0).collect() for place, _ in inputs]
     kinds = {table.kind_name(head) for head in heads}
     if len(kinds) != 1:
-        raise UserError(f"the data sets are of different kinds: {', '.join(sorted(kinds))}")
+        raise UserError(
+            f"the data sets are of different kinds: {', '.join(sorted(kinds))}",
+            hint="curate each kind in a step of its own",
+        )
     known = {c.removeprefix(SCORES) for head in heads for c in head.columns if c.startswith(SCORES)}
     if found := check_operators(operators, kinds.pop(), known):
         raise RecipeError("; ".join(m.what for m in found), hint="; ".join(m.hint for m in found))

@@ -69,7 +69,10 @@ def lookup(door: Door, name: str) -> Any:
         try:
             found = points[name].load()
         except (ImportError, AttributeError) as error:
-            raise RecipeError(f"{door.what} {name!r} is registered but cannot be imported: {error}") from error
+            raise RecipeError(
+                f"{door.what} {name!r} is registered but cannot be imported: {error}",
+                hint="install what its package needs, or a version of the package that goes with this one",
+            ) from error
     else:
         raise RecipeError(f"there is no {door.what} {name!r}", hint=did_you_mean(name, known_names(door)))
     if door.base and not (isinstance(found, type) and issubclass(found, _load(door.base))):

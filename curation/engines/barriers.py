@@ -59,7 +59,10 @@ def choose(selector: Selector, table: pl.DataFrame) -> Decision:
             hint = "a selector writes `split`, `label`, or `scores.NAME` with the NAME among what its writes() gives"
             raise UserError(f"{selector.title} writes {name!r}", hint=hint)
         if len(values) != len(table):
-            raise UserError(f"{selector.title} gave {len(values)} values of {name!r} for {len(table)} rows")
+            raise UserError(
+                f"{selector.title} gave {len(values)} values of {name!r} for {len(table)} rows",
+                hint="the columns of a Decision hold one value a row of the table, in its order",
+            )
     evidence = None if decision.evidence is None else check_evidence(selector, decision.evidence, len(table))
     return Decision(reasons, decision.columns, evidence)
 

@@ -123,7 +123,10 @@ def generate(
     if not requests:
         return []
     if too_long := next((r for r in requests if len(r.prompt) >= loaded.context), None):
-        raise UserError(f"prompt {too_long.key} has {len(too_long.prompt)} tokens, the model reads {loaded.context}")
+        raise UserError(
+            f"prompt {too_long.key} has {len(too_long.prompt)} tokens, the model reads {loaded.context}",
+            hint="leave it out: `length: {max_tokens: ...}` before the step that asks, or `split_long`",
+        )
     order = sorted(range(len(requests)), key=lambda i: (-len(requests[i].prompt), requests[i].key, requests[i].sample))
     prompts = {r.prompt for r in requests}
     shared = common_beginning(list(prompts), min(map(len, prompts)) - 1) if len(prompts) > 1 else 0

@@ -128,7 +128,10 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
             folder, trust_remote_code=trusted(folder), padding_side="left"
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"the tokenizer of {title(folder)} cannot be read: {_first_line(error)}") from error
+        raise UserError(
+            f"the tokenizer of {title(folder)} cannot be read: {_first_line(error)}",
+            hint="is the folder whole? A fast tokenizer is one file, tokenizer.json, as `save_pretrained` writes it",
+        ) from error
     return tokenizer
 
 
@@ -152,7 +155,10 @@ def merged(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
     kind = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8")).get("peft_type")
     wrapped: Any = PeftModel.from_pretrained(model, folder)
     if not hasattr(wrapped, "merge_and_unload") or not hasattr(wrapped.base_model, "merge_and_unload"):
-        raise UserError(f"{title(folder)} is a {kind} adapter, which cannot be added to the weights")
+        raise UserError(
+            f"{title(folder)} is a {kind} adapter, which cannot be added to the weights",
+            hint="use it as it is, on top; only LoRA adapters (`peft_type: lora`) can be merged or built upon",
+        )
     whole: PreTrainedModel = wrapped.merge_and_unload()
     if hasattr(whole, "peft_config"):
         del whole.peft_config
@@ -197,9 +203,14 @@ def _check_adapter(folder: Path) -> None:
     try:
         config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"the adapter {title(folder)} cannot be read: {_first_line(error)}") from error
+        raise UserError(
+            f"the adapter {title(folder)} cannot be read: {_first_line(error)}",
+            hint="run the step that made it again with --redo; one from outside needs its adapter_config.json",
+        ) from error
     if config.get("task_type") == "SEQ_CLS":
-        raise UserError(f"{title(folder)} is a reward model; a policy is needed here")
+        raise UserError(
+            f"{title(folder)} is a reward model; a policy is needed here", hint="name the step that made a policy"
+        )
 
 
 def _config(folder: Path) -> dict[str, Any]:

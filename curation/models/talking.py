@@ -47,7 +47,9 @@ class Talk:
         try:
             ids = self.loaded.template.prompt_ids(messages)
         except Refused as refusal:
-            raise UserError(refusal.why) from refusal
+            raise UserError(
+                refusal.why, hint="begin a new chat, or give another template: --help says how"
+            ) from refusal
         if len(ids) >= self.loaded.context:
             raise UserError(
                 f"the chat has {len(ids)} tokens, and the model reads {self.loaded.context}", hint="begin a new one"

@@ -90,7 +90,11 @@ class Benchmark(Settings):
                     empty = False
                     yield Item(str(index), texts)
         if empty:
-            raise UserError("the benchmark asks nothing: no record holds a text", where=entry.title)
+            raise UserError(
+                "the benchmark asks nothing: no record holds a text",
+                where=entry.title,
+                hint="name the columns that hold its questions and answers: `columns: [question, answer]`",
+            )
 
     @property
     def title(self) -> str:

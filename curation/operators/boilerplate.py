@@ -150,7 +150,10 @@ def read_patterns(file: InputFile) -> list[str]:
             hint = "patterns follow RE2 and Rust: no look-around and no back-references"
             raise UserError(f"{pattern!r} is no pattern: {why}", where=where, hint=hint) from error
         if everything:
-            raise UserError(f"{pattern!r} matches the empty text, so it would be found everywhere", where=where)
+            hint = "let it need a letter at least: `+` in the place of `*`, or no `?` around all of it"
+            raise UserError(
+                f"{pattern!r} matches the empty text, so it would be found everywhere", where=where, hint=hint
+            )
         found.append(pattern)
     if not found:
         raise UserError(f"{file.written} holds no pattern", hint="one regular expression a line")

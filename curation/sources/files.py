@@ -73,7 +73,7 @@ class Records:
             plain: What counts as that; None: nothing.
         """
         if self.size == 0:
-            raise UserError("the file is empty")
+            raise UserError("the file is empty", hint="was it downloaded or written whole?")
         with self.path.open("rb") as file:
             magic = file.read(6)
         reader = parquet_rows if magic[:4] == b"PAR1" else arrow_rows if _is_arrow(magic, self.path) else None
@@ -93,7 +93,7 @@ class Records:
             return
         start = head.lstrip()
         if not start:
-            raise UserError("the file is empty")
+            raise UserError("the file is empty", hint="was it downloaded or written whole?")
         if start[:1] not in (b"{", b"[") and kind not in ("jsonl", "ndjson"):
             raise UserError(f"it is no JSON; it begins with {_shown(start)}", hint=f"what can be read: {READABLE}")
         if not _one_a_line(start, kind):

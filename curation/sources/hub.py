@@ -40,7 +40,9 @@ def commit(name: str, revision: str | None) -> str:
     with _explained(name, revision):
         found = HfApi().dataset_info(name, revision=revision).sha
     if not is_commit(found):
-        raise UserError(f"the Hub names no commit for {name}")
+        raise UserError(
+            f"the Hub names no commit for {name}", hint="give one: `revision:`, from the history of its page"
+        )
     return str(found)
 
 

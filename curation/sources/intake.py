@@ -183,7 +183,10 @@ class Intake:
                 f"{reading.bytes_lost} bytes at least could not be read"
             )
         if problem := reading.problem():
-            raise UserError(f"the format {entry.format.op} does not account for every record: {problem}")
+            raise UserError(
+                f"the format {entry.format.op} does not account for every record: {problem}",
+                hint="a format returns rows or the reason why not for each record; tell its author",
+            )
 
     def _outcomes(
         self,

@@ -71,7 +71,10 @@ class Pool:
         """One character a word: texts are what the kernel compares fastest."""
         numbers = [self._number.setdefault(word, len(self._number)) for word in words]
         if len(self._number) > _MOST_WORDS:
-            raise UserError(f"the texts have more than {_MOST_WORDS:,} different words, and no more can be compared")
+            raise UserError(
+                f"the texts have more than {_MOST_WORDS:,} different words, and no more can be compared",
+                hint="make fewer rows in one step, or in several with seeds of their own",
+            )
         return "".join(map(chr, numbers))
 
 

@@ -136,7 +136,10 @@ class SelfInstruct:
         warn: Callable[[str], None] = lambda text: None,
     ) -> None:
         if len(seeds) < plan.shown:
-            raise UserError(f"a question shows {plan.shown} seed tasks, and there are {len(seeds)}", where=source.file)
+            hint = f"write {plan.shown} at least, or set `num_prompt_instructions` lower"
+            raise UserError(
+                f"a question shows {plan.shown} seed tasks, and there are {len(seeds)}", where=source.file, hint=hint
+            )
         self.seeds, self.source, self.writer, self.plan, self.rules = list(seeds), source, writer, plan, rules
         self.progress, self.warn = progress, warn
         self.made: Made[Conversation] = Made()

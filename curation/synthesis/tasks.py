@@ -24,6 +24,7 @@ from curation.errors import UserError
 
 NO_INPUT = "<noinput>"
 """What stands for an input where a task needs none."""
+_SHAPE = 'a seed task is {"instruction": "...", "input": "", "output": "..."}, one a line or in one JSON list'
 _FIELDS = ("Instruction", "Input", "Output")
 
 
@@ -57,11 +58,10 @@ def read_seeds(path: Path) -> list[Task]:
     for place, record in _records(path):
         found = _task(record)
         if isinstance(found, str):
-            hint = 'a seed task is {"instruction": "...", "input": "", "output": "..."}'
-            raise UserError(f"{place} of the seed tasks {found}", where=path.name, hint=hint)
+            raise UserError(f"{place} of the seed tasks {found}", where=path.name, hint=_SHAPE)
         tasks.append(found)
     if not tasks:
-        raise UserError("the file has no seed task", where=path.name)
+        raise UserError("the file has no seed task", where=path.name, hint=_SHAPE)
     return tasks
 
 
@@ -70,20 +70,24 @@ def _records(path: Path) -> Iterator[tuple[str, Any]]:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(
-            f"the seed tasks are not UTF-8: {error.reason} at byte {error.start}", where=path.name
+            f"the seed tasks are not UTF-8: {error.reason} at byte {error.start}",
+            where=path.name,
+            hint="save the file as UTF-8",
         ) from None
     if text.lstrip().startswith("["):
         try:
             yield from ((f"record {n}", record) for n, record in enumerate(json.loads(text), 1))
         except ValueError as error:
-            raise UserError(f"the seed tasks are no JSON: {error}", where=path.name) from None
+            raise UserError(f"the seed tasks are no JSON: {error}", where=path.name, hint=_SHAPE) from None
         return
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
                 yield f"line {number}", json.loads(line)
             except ValueError as error:
-                raise UserError(f"line {number} of the seed tasks is no JSON: {error}", where=path.name) from None
+                raise UserError(
+                    f"line {number} of the seed tasks is no JSON: {error}", where=path.name, hint=_SHAPE
+                ) from None
 
 
 def _task(record: Any) -> Task | str:

@@ -49,7 +49,8 @@ def run(args: argparse.Namespace) -> int:
         how = Sampling(**{name: getattr(args, name) for name in names})
     except ValidationError as error:
         first = error.errors()[0]
-        raise RecipeError(f"--{str(first['loc'][0]).replace('_', '-')}: {first['msg']}") from error
+        flag = str(first["loc"][0]).replace("_", "-")
+        raise RecipeError(f"--{flag}: {first['msg']}", hint="`rlhf chat --help` says what it takes") from error
     loaded = _load(args)
     asking = sys.stdin.isatty() and not args.json
     if asking:

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from rlhf.recipe.problem import shown
 
     if args.num_processes < 1:
-        raise RecipeError("--num-processes takes 1 or more")
+        raise RecipeError("--num-processes takes 1 or more", hint="the processes, or GPUs, that the config was run on")
     out = Path(args.out) if args.out else None
     if out is not None and out.exists():
         raise UserError(f"{shown(out)}: already there", hint="nothing is overwritten; name another file")

@@ -113,7 +113,9 @@ def read(file: Path) -> tuple[Node, str]:
             )
         text = file.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise RecipeError(f"{shown(file)} cannot be read: {error.strerror}") from error
+        raise RecipeError(
+            f"{shown(file)} cannot be read: {error.strerror}", hint="name a file that you may read"
+        ) from error
     except UnicodeDecodeError as error:
         raise RecipeError(f"{shown(file)} is no text in UTF-8", hint="is it really the recipe?") from error
     return parse(text, Place(file)), text

@@ -121,7 +121,7 @@ def _preset(written: str) -> _Found:
     chosen = with_operators[step or next(iter(with_operators))]
     operators = chosen.get("operators")
     if operators is None:
-        raise RecipeError(f"the step {step!r} has no operators")
+        raise RecipeError(f"the step {step!r} has no operators", hint="name another step, or write some into it")
     others = _named(operators, {n: s for n, s in written_steps.items() if n not in ("rows", "curated")})
     return _Found(operators, _makes(chosen, written_steps), tree.get("base"), tree.get("seed"), others)
 

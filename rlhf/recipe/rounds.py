@@ -50,7 +50,7 @@ def unroll(steps: Mapping[str, Step], whole: bool = True) -> Unrolled:
     Args:
         whole: False where not all of the steps could be read, so that what leads from one to another is not known.
     """
-    repeated = [name for name, step in steps.items() if getattr(step, "rounds", None) is not None]
+    repeated = [name for name, step in steps.items() if _repeated(step)]
     plain = {name: _once(step) for name, step in steps.items()}
     if not repeated:
         return Unrolled(plain) if whole else _refused(plain)
@@ -89,9 +89,14 @@ def _refused(steps: dict[str, Step], *wrong: tuple[Path_, str, str]) -> Unrolled
     return Unrolled(steps, wrong=wrong, unclear=frozenset(f"{name}_{n}" for name in steps for n in range(1, MOST + 1)))
 
 
+def _repeated(step: Step) -> bool:
+    """Whether a step has rounds in this sense; elsewhere a setting may be called so and mean something of its own."""
+    return step.trains and getattr(step, "rounds", None) is not None
+
+
 def _once(step: Step) -> Step:
     """The step without its setting of rounds, which is no part of what it does."""
-    return step.model_copy(update={"rounds": None}) if getattr(step, "rounds", None) is not None else step
+    return step.model_copy(update={"rounds": None}) if _repeated(step) else step
 
 
 def _written_out(steps: Mapping[str, Step], start: str, trained: str, between: Sequence[str], count: int) -> Unrolled:

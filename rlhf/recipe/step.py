@@ -129,6 +129,8 @@ class Step(Settings):
     """Name of the Ref field whose kind this step makes (`curate` makes what it is given); then `makes` is not asked."""
     inherits_policy: ClassVar[bool] = True
     """Whether a field `policy` that is not set means the recipe's `base`."""
+    trains: ClassVar[bool] = False
+    """Whether it trains a model that it is given, by the settings that all trainers share (`rounds` among them)."""
     not_identity: ClassVar[frozenset[str]] = frozenset()
     """Fields that change no artifact (`require`), left out of the key."""
 

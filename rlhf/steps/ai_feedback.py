@@ -130,7 +130,8 @@ class AiFeedback(Sampling, Step):
             made = self._judged(candidates, room)
             made.dropped = [*dropped, *silent, *made.dropped]
             if not made.rows:
-                raise UserError(f"no pair came out of {len(rows)} prompts: {counted(made.dropped)}")
+                hint = "look at the answers that the cache keeps; a lower `min_gap`, more prompts, or a judge that keeps to the form"
+                raise UserError(f"no pair came out of {len(rows)} prompts: {counted(made.dropped)}", hint=hint)
             if made.figures["unrated"]:
                 room.warn(f"{made.figures['unrated']} ratings could not be read")
             made.figures = {"prompts": len(candidates), "pairs": len(made.rows), **made.figures}

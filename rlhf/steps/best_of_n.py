@@ -84,7 +84,8 @@ class BestOfN(Writing):
                 made = best_of_n.pairs(candidates, score, column, self.scorer.op, self.min_gap)
             made.dropped = [*dropped, *silent, *made.dropped]
             if not made.rows:
-                raise UserError(f"no row came out of {len(rows)} prompts: {counted(made.dropped)}")
+                hint = "other prompts, or a larger max_completion_length"
+                raise UserError(f"no row came out of {len(rows)} prompts: {counted(made.dropped)}", hint=hint)
             kind = Conversation if self.rows == "conversations" else Preference
             answers = sum(len(row.answers) for row in candidates)
             made.figures = {"prompts": len(candidates), "answers": answers, **made.figures}

@@ -69,7 +69,8 @@ class EvolInstruct(Writing):
             tried = len(made.rows) + len(made.dropped)
             made.dropped = [*dropped, *made.dropped]
             if not made.rows:
-                raise UserError(f"no prompt evolved: {counted(made.dropped)}")
+                hint = "more rounds or prompts, `check_gain: false`, or a larger model"
+                raise UserError(f"no prompt evolved: {counted(made.dropped)}", hint=hint)
             entry = Entry(
                 operator="evol_instruct",
                 made=len(rows),

@@ -145,7 +145,9 @@ def template_of(model: str, chat_template_path: str | None = None) -> ChatTempla
         try:
             tokenizer.chat_template = Path(chat_template_path).expanduser().read_text(encoding="utf-8")
         except OSError as error:
-            raise UserError(f"the template {chat_template_path} cannot be read: {error.strerror}") from error
+            raise UserError(
+                f"the template {chat_template_path} cannot be read: {error.strerror}", hint="name a Jinja file"
+            ) from error
     return ChatTemplate(tokenizer, stop)
 
 
@@ -155,7 +157,10 @@ def _from_hub(model: OutsideModel) -> tuple[Any, Any]:
         tokenizer = AutoTokenizer.from_pretrained(model.written, revision=model.digest)
     except (OSError, ValueError, KeyError) as error:
         what = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(f"the tokenizer of {model.written} cannot be had: {what}") from error
+        raise UserError(
+            f"the tokenizer of {model.written} cannot be had: {what}",
+            hint="is the name right, and the Hub in reach? A folder or a .gguf file needs no network",
+        ) from error
     try:
         return tokenizer, GenerationConfig.from_pretrained(model.written, revision=model.digest)
     except OSError:  # not every model has some

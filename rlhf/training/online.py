@@ -19,7 +19,6 @@ from trl.trainer.utils import add_fused_lm_head
 
 from curation.artifact import Conversations, Ref
 from curation.conversation import Conversation
-from curation.errors import UserError
 from curation.frame import to_rows
 from curation.models.generation import Request, prompt_key
 from curation.models.loading import Loaded
@@ -174,7 +173,7 @@ def _named(column: str) -> Callable[..., list[float]]:
     """TRL asks each reward for its name; `Online` scores all of them together."""
 
     def reward(**_: Any) -> list[float]:
-        raise UserError(f"the reward {column!r} is scored with the others")
+        raise RuntimeError(f"the reward {column!r} is scored with the others")
 
     reward.__name__ = column
     return reward

@@ -155,6 +155,8 @@ class Tuning(Settings):
 class Optimizing(Tuning):
     """How the weights move. Steps add `learning_rate`, whose default depends on the method."""
 
+    trains: ClassVar[bool] = True
+
     global_batch_size: int = Field(16, ge=1)
     """Rows of one optimizer step, over all processes and accumulation. It must divide by the profile's
     `per_device_train_batch_size` times `num_processes`."""

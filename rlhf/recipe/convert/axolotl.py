@@ -214,11 +214,13 @@ TABLE: dict[str, To | str] = {
 def method(config: Mapping[str, Any]) -> str:
     """By `rl`, `reward_model`, else fine-tuning."""
     if not config.get("base_model"):
-        raise RecipeError("there is no `base_model`, so this is no config of a training run")
+        hint = "is it a file of axolotl's? --from llamafactory and --from trl read others"
+        raise RecipeError("there is no `base_model`, so this is no config of a training run", hint=hint)
     if config.get("process_reward_model"):
-        raise RecipeError("`process_reward_model`: rewards of single steps are not trained here")
+        hint = "a reward of whole answers is the step `reward`: write `reward_model: true` in its place"
+        raise RecipeError("`process_reward_model`: rewards of single steps are not trained here", hint=hint)
     if config.get("diffusion"):
-        raise RecipeError("`diffusion`: such models are not trained here")
+        raise RecipeError("`diffusion`: such models are not trained here", hint="causal language models are")
     if config.get("reward_model"):
         return "reward"
     if (rl := config.get("rl")) and rl not in _RL:

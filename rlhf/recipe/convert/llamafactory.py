@@ -188,7 +188,8 @@ def method(config: Mapping[str, Any]) -> str:
     if stage is None:
         if config.get("train_dataset") or config.get("dataset"):
             raise RecipeError("there is no `stage`, so the method is not known", hint="add --method sft (or dpo ...)")
-        raise RecipeError("there is neither `stage` nor a data set, so this is no config of a training run")
+        hint = "configs of inference, merging and launching are no recipes; name the one that trains"
+        raise RecipeError("there is neither `stage` nor a data set, so this is no config of a training run", hint=hint)
     if stage == "dpo" and (loss := config.get("pref_loss")) in _LOSSES:
         return _LOSSES[loss]
     if stage not in _STAGES:
@@ -286,7 +287,9 @@ def _info(draft: Draft) -> tuple[Path, Mapping[str, Any]]:
             try:
                 found = json.loads(file.read_text(encoding="utf-8"))
             except ValueError as error:
-                raise RecipeError(f"{file} is no JSON: {error}") from error
+                raise RecipeError(
+                    f"{file} is no JSON: {error}", hint="it is the list of data sets that the config names"
+                ) from error
             return file.parent, found if isinstance(found, Mapping) else {}
     return Path(), {}
 

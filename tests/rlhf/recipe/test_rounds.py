@@ -76,6 +76,14 @@ def test_rounds_of_one_are_a_round_and_none_are_none(recipe: Path) -> None:
     assert not plain.rounds and "dpo" in plain.steps
 
 
+def test_what_another_step_calls_rounds_is_its_own(recipe: Path) -> None:
+    evolved = "  harder: {step: evol_instruct, prompts: prompts, policy: base, rounds: 3}\n"
+    recipe.write_text(recipe.read_text() + evolved)
+    loaded = load(recipe)
+    assert loaded.steps["harder"].model_dump()["rounds"] == 3 and "harder_1" not in loaded.steps
+    assert {one.step for one in loaded.rounds.values()} == {"answers", "human", "dpo"}
+
+
 @pytest.mark.parametrize(
     ("changes", "said", "hint"),
     [
