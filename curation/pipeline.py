@@ -146,7 +146,7 @@ def curate(
     if len(kinds) != 1:
         raise UserError(
             f"the data sets are of different kinds: {', '.join(sorted(kinds))}",
-            hint="curate each kind in a step of its own",
+            hint="curate each in a step of its own",
         )
     known = {c.removeprefix(SCORES) for head in heads for c in head.columns if c.startswith(SCORES)}
     if found := check_operators(operators, kinds.pop(), known):

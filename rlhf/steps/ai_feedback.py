@@ -130,7 +130,7 @@ class AiFeedback(Sampling, Step):
             made = self._judged(candidates, room)
             made.dropped = [*dropped, *silent, *made.dropped]
             if not made.rows:
-                hint = "look at the answers that the cache keeps; a lower `min_gap`, more prompts, or a judge that keeps to the form"
+                hint = "more prompts, a smaller `min_gap`, or a judge that keeps to the form it is asked for"
                 raise UserError(f"no pair came out of {len(rows)} prompts: {counted(made.dropped)}", hint=hint)
             if made.figures["unrated"]:
                 room.warn(f"{made.figures['unrated']} ratings could not be read")
