@@ -115,7 +115,8 @@ class Split(Selector):
             if len(split) and name not in split:
                 raise UserError(
                     f"split: none of {groups.n_unique()} groups of rows fell into {name!r}",
-                    hint="raise its share, or set another `seed` of split",
+                    hint="raise its share, set another `seed` of split, or split by what there is more of: "
+                    "`by: conversation`, `by: prompt`",
                 )
         return Decision(pl.Series("reason", [None] * len(split), dtype=pl.String), {"split": split})
 

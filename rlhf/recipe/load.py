@@ -166,9 +166,9 @@ def examined(
         found_at = tree.find(place)
         problems.append(Problem(what, found_at.place, found_at.dotted, hint))
     steps, rounds = unrolled.steps, unrolled.rounds
-    known |= rounds.keys() | unrolled.unclear
+    known |= rounds.keys()
     partial |= {name for name, one in rounds.items() if one.step in partial}
-    wiring = wire(steps, known, lambda p: tree.find(_in_file(p, rounds)), partial)
+    wiring = wire(steps, known, lambda p: tree.find(_in_file(p, rounds)), partial, unrolled.unclear)
     problems += wiring.problems
     if not wiring.problems:
         problems += _misfits(steps, wiring.kinds, tree, rounds)

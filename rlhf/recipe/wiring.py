@@ -35,6 +35,7 @@ def wire(
     known: Collection[str],
     locate: Locate,
     partial: Collection[str] = (),
+    unclear: Collection[str] = (),
 ) -> Wiring:
     """Edges, kinds and order of the steps.
 
@@ -43,6 +44,7 @@ def wire(
         known: The names of all steps, the unreadable ones included: a Ref to one of those is not wrong.
         locate: Says where a setting was written.
         partial: Steps of which only a part could be read; what they make is not known.
+        unclear: Names that steps would have, were nothing else wrong; that they are missing is no mistake.
     """
     wiring = Wiring()
     edges: dict[str, list[Edge]] = {
@@ -51,7 +53,7 @@ def wire(
     wiring.edges = {name: tuple(ref for _, ref in found) for name, found in edges.items()}
     for name, found in edges.items():
         for where, ref in found:
-            if ref.step not in known:
+            if ref.step not in known and ref.step not in unclear:
                 path = ("steps", name, *where)
                 hint = _no_base() if ref.step == "base" else did_you_mean(ref.step, set(known) - {name})
                 wiring.problems.append(_problem(f"there is no step {ref.step!r}", path, locate, hint))

