@@ -156,8 +156,11 @@ def lora_config(model: PreTrainedModel, settings: Tuning, task_type: str = "CAUS
     if settings.peft_type == "adaption_prompt":
         return _adaption_prompt(model, settings, task_type)
     wanted = settings.lora_target_modules
-    names = {name.rpartition(".")[2] for name, module in model.named_modules() if isinstance(module, nn.Linear)}
-    if wanted != "all-linear" and (unknown := sorted(set(wanted) - names)):
+    whole = [f".{name}" for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    names = {name.rpartition(".")[2] for name in whole}
+    if wanted != "all-linear" and (
+        unknown := sorted(each for each in wanted if not any(name.endswith(f".{each}") for name in whole))
+    ):
         raise UserError(
             f"lora_target_modules names {', '.join(unknown)}, which the model does not have",
             hint="its linear layers are " + ", ".join(sorted(names)),

@@ -79,7 +79,8 @@ class Tuning(Settings):
     lora_dropout: float = Field(0.0, ge=0, lt=1)
     """Share of the adapter's inputs that are dropped while it trains."""
     lora_target_modules: Literal["all-linear"] | list[str] = "all-linear"
-    """Names of the layers that get an adapter (`q_proj`, `v_proj` ...); `all-linear`: all but the output layer."""
+    """Names of the layers that get an adapter (`q_proj`, `v_proj` ...), or ends of their whole names (`29.mlp.up_proj`,
+    that of the 30th layer alone); `all-linear`: all but the output layer."""
     use_rslora: bool = False
     """Rank-stabilized scaling (arXiv 2312.03732), for high ranks."""
     use_dora: bool = False

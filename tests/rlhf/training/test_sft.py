@@ -142,6 +142,10 @@ def test_only_the_layers_that_are_named_get_an_adapter(micro_copy: Path, rows_re
     names = {n.split(".")[-3] for n in load_file(folder / "adapter_model.safetensors")}
     assert names == {"q_proj", "v_proj"}
     assert done.metrics["trainable_parameters"] == 2 * 4 * ((64 + 64) + (64 + 32))  # layers x r x (in + out) of q and v
+    upper = Sft(data=data, policy=model_ref(micro_copy), lora_target_modules=["1.self_attn.q_proj"], **QUICK)
+    _, folder, _ = run_step(upper, beside=micro_copy)
+    names = {n.partition(".lora_")[0] for n in load_file(folder / "adapter_model.safetensors")}
+    assert names == {"base_model.model.model.layers.1.self_attn.q_proj"}  # of the upper layer alone
     wrong = Sft(data=data, policy=model_ref(micro_copy), lora_target_modules=["query"], **QUICK)
     with pytest.raises(UserError, match="names query") as caught:
         run_step(wrong, beside=micro_copy)
