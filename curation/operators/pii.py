@@ -2,7 +2,8 @@
 
 A model learns by heart what it reads often, so what names or opens one person's account has no place in training data.
 Everything here is found by shape and checked by what the data must be: check digits, the plan of a country's telephone
-numbers, a domain's ending, randomness. Names of people have no such check and are not looked for.
+numbers, a domain's ending, randomness. Names of people have no such check: they are looked for only where the recipe
+asks, by a model (`curation.operators.pii_names`).
 
 Nearly every text is let through by one pattern; only rows that hold something of the shape are looked at by finders.
 """
@@ -13,15 +14,17 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
+from curation.artifact import InputFile
 from curation.conversation import Candidates, Conversation, Preference, canonical_json
 from curation.errors import did_you_mean
 from curation.operator import Filter, Mapper
 from curation.operators.rewriting import CHATS
+from curation.settings import UNLESS_DEFAULT
 
 if TYPE_CHECKING:
     import polars as pl
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from curation.operators.pii_find import Finder
     from curation.operators.pii_spans import Found
 
-Kind = Literal["email", "phone", "ip", "iban", "card", "national_id", "key", "wallet"]
+Kind = Literal["email", "phone", "ip", "iban", "card", "national_id", "key", "wallet", "name"]
 
 
 class Pii(Mapper, Filter):
@@ -39,7 +42,7 @@ class Pii(Mapper, Filter):
     manuals. Texts and arguments of tool calls are looked at, `meta` is not.
 
     Reasons, with `action: drop` only, the first that applies: `key`, `email`, `iban`, `national_id`, `card`, `phone`,
-    `ip`, `wallet`.
+    `ip`, `wallet`, `name`.
     """
 
     rows: ClassVar[frozenset[str]] = frozenset({"conversations", "candidates", "preferences"})
@@ -48,7 +51,7 @@ class Pii(Mapper, Filter):
     """`redact` edits the texts, `drop` drops the row."""
     kinds: tuple[Kind, ...] = ("email", "phone", "ip", "iban", "card", "national_id", "key")
     """What is looked for. `key`: keys, tokens and passwords. `wallet` (addresses of Bitcoin and Ethereum, which many
-    chats discuss as public data) only where it is named."""
+    chats discuss as public data) and `name` (names of people, by `names_model`) only where they are named."""
     regions: tuple[str, ...] = ("VN", "US", "GB")
     """Countries (ISO 3166-1 alpha-2) whose telephone numbers are known as people write them at home (`0912 345 678`).
     With their country's code, numbers of all countries are known. Each one more costs time and finds a little more that
@@ -58,6 +61,9 @@ class Pii(Mapper, Filter):
     security numbers). None: all 35 that are known."""
     placeholder: str = "[{kind}]"
     """What stands in the place of data; `{kind}` is the kind in capital letters."""
+    names_model: Annotated[InputFile | None, UNLESS_DEFAULT] = None
+    """For `name`: a spaCy pipeline that knows people, a folder or an installed one (`package:en_core_web_sm/`). It
+    reads one language, misses some names and takes other words for names. Needs the extra `names` (presidio)."""
     numbered: bool = False
     """Whether placeholders count (`[EMAIL_1]`, `[EMAIL_2]`): the same data have the same number all through a row."""
 
@@ -65,6 +71,8 @@ class Pii(Mapper, Filter):
     def _known(self) -> Self:
         if not self.kinds:
             raise PydanticCustomError("kinds", "pii has nothing to look for")
+        if ("name" in self.kinds) != (self.names_model is not None):
+            raise PydanticCustomError("names", "`kinds: [..., name]` and `names_model: FOLDER` belong together")
         for country in self.identities or ():
             from curation.operators.pii_numbers import IDENTITIES
 
@@ -88,7 +96,12 @@ class Pii(Mapper, Filter):
         from curation.operators.pii_numbers import IDENTITIES
 
         countries = tuple(IDENTITIES) if self.identities is None else self.identities
-        return Finder(frozenset(self.kinds), self.regions, countries)
+        people = None
+        if self.names_model is not None:
+            from curation.operators.pii_names import names
+
+            people = names(self.names_model.folder)
+        return Finder(frozenset(self.kinds), self.regions, countries, people)
 
     def map_frame(self, frame: pl.DataFrame) -> pl.DataFrame:
         from curation.frame import row_type, to_frame

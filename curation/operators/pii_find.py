@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from curation.operators.pii_contacts import addresses, emails, phones
@@ -10,7 +10,7 @@ from curation.operators.pii_keys import ASSIGNED, BEGINNINGS, keys
 from curation.operators.pii_numbers import cards, ibans, identities, wallets
 from curation.operators.pii_spans import Found
 
-KINDS = ("key", "email", "iban", "national_id", "card", "phone", "ip", "wallet")
+KINDS = ("key", "email", "iban", "national_id", "card", "phone", "ip", "wallet", "name")
 """In the order in which a place that two could claim is given away."""
 _DIGITS = r"\d(?:[ \xA0().\-/]{0,2}\d){6}"
 _SUSPECT = {
@@ -21,6 +21,7 @@ _SUSPECT = {
     "card": _DIGITS,
     "phone": _DIGITS,
     "ip": r"\d\.\d{1,3}\.\d{1,3}\.\d|:[0-9A-Fa-f]{0,4}:[0-9A-Fa-f]",
+    "name": r"\p{L}",
     "wallet": r"0x[0-9a-fA-F]{40}|bc1|[13][A-Za-z0-9]{25}",
 }
 
@@ -34,6 +35,8 @@ class Finder:
     """Whose numbers are known without their country's code."""
     countries: tuple[str, ...] = ()
     """Whose identity numbers are known."""
+    people: Callable[[str], Iterator[Found]] | None = None
+    """Finds names of people."""
 
     @property
     def suspect(self) -> str:
@@ -69,6 +72,8 @@ class Finder:
             return phones(text, self.regions)
         if kind == "national_id":
             return identities(text, self.countries)
+        if kind == "name":
+            return self.people(text) if self.people else iter(())
         return _FINDERS[kind](text)
 
 

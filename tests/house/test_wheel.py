@@ -61,6 +61,7 @@ def test_the_metadata_say_what_it_is(wheel: zipfile.ZipFile) -> None:
         "label",
         "ray",
         "llamacpp",
+        "names",
         "math",
         "quant",
         "track",
