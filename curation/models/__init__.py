@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from curation.models.rewards import LoadedReward, chat_ids, load_reward, rewards_of
     from curation.models.saving import save_model, save_tokenizer
     from curation.models.scoring import Scored, answer_ids, log_probs
+    from curation.models.swapping import Swapping, can_swap
     from curation.models.talking import Talk
     from curation.models.template import ChatTemplate, Refused
 
@@ -42,10 +43,12 @@ _LATE = {
     "Refused": "template",
     "Request": "generation",
     "Scored": "scoring",
+    "Swapping": "swapping",
     "Talk": "talking",
     "answer_features": "features",
     "answer_ids": "scoring",
     "ask": "generation",
+    "can_swap": "swapping",
     "chat_ids": "rewards",
     "compute_dtype": "numerics",
     "device": "numerics",
@@ -82,11 +85,13 @@ __all__ = [
     "Request",
     "Sampling",
     "Scored",
+    "Swapping",
     "Talk",
     "answer_features",
     "answer_ids",
     "ask",
     "bind_model",
+    "can_swap",
     "chat_ids",
     "compute_dtype",
     "device",

@@ -79,7 +79,7 @@ def load_policy(
     base, adapters = (chain[0], [*chain[1:], folder]) if chain else (folder, [])
     check_folder(base, title(base))
     for path in adapters:
-        _check_adapter(path)
+        check_adapter(path)
     if dtype == "auto":
         dtype = str(_config(base).get("dtype") or _config(base).get("torch_dtype") or "float32")
     on_top = bool(adapters) and (not merge or not is_sum(adapters[-1]))
@@ -199,7 +199,12 @@ def whole_model(auto: Any, folder: Path, dtype: torch.dtype, attn_implementation
     return model
 
 
-def _check_adapter(folder: Path) -> None:
+def check_adapter(folder: Path) -> None:
+    """Checks that a folder holds the adapter of a policy.
+
+    Raises:
+        UserError: it cannot be read, or is a reward model's.
+    """
     try:
         config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -44,9 +44,12 @@ def packed(linear: nn.Linear) -> nn.Module:
 def pack(model: nn.Module) -> None:
     """Replaces the linear layers of a model, one by one, so that memory hardly grows. Does nothing but on a CPU.
 
-    An output layer that shares its weight with the embedding keeps that one and gets a packed copy.
+    An output layer that shares its weight with the embedding keeps that one and gets a packed copy. Adapters (which
+    PEFT keeps by name) stay as they are.
     """
     for parent in list(model.modules()):
+        if isinstance(parent, nn.ModuleDict):
+            continue
         for name, child in list(parent.named_children()):
             if type(child) is nn.Linear:
                 setattr(parent, name, packed(child))

@@ -1,19 +1,32 @@
-"""`rlhf chat`: talk to a model that a recipe made, or to any model folder."""
+"""`rlhf chat`: talk to a model that a recipe made, or to any model folder.
+
+The policies of a recipe that stand on one base are in memory together, as that base and their adapters, so that
+`/adapter NAME` goes from one to another in the middle of a chat and nothing is loaded again.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlhf.cli import flags
+from rlhf.cli.table import colored, columns
 
 if TYPE_CHECKING:
-    from curation.models import Loaded, Talk
+    from curation.models import Loaded, Swapping, Talk
 
-_HELP = "an empty line does nothing, /new begins a new chat, Ctrl-D ends"
+_HELP = "/new begins a new chat, /help lists all commands, Ctrl-D ends"
+_COMMAND = re.compile(r"/[a-z]+( .*)?")
+_COMMANDS = {
+    "/new": "begin a new chat",
+    "/adapter NAME": "let this policy go on with the chat; without a name: list them",
+    "/base": "let the base go on, without any adapter",
+    "/help": "this list",
+}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +45,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     flags.add_output(parser)
     parser.description = (
         "Talk to a model. RECIPE may also be an artifact's folder, a model's folder, or a .gguf file. "
-        f"Lines from the standard input are what you say; {_HELP}."
+        f"Lines from the standard input are what you say; {_HELP}. Policies of a recipe on one base are in memory "
+        "together: /adapter NAME switches."
     )
 
 
@@ -51,38 +65,89 @@ def run(args: argparse.Namespace) -> int:
         first = error.errors()[0]
         flag = str(first["loc"][0]).replace("_", "-")
         raise RecipeError(f"--{flag}: {first['msg']}", hint="`rlhf chat --help` says what it takes") from error
-    loaded = _load(args)
+    loaded, swapping = _load(args)
     asking = sys.stdin.isatty() and not args.json
-    if asking:
-        sys.stderr.write(f"{loaded.name}: {_HELP}\n")
     first_turn = [Message("system", args.system)] if args.system else []
     chat, talk = list(first_turn), Talk(loaded, how)
+    if asking:
+        _say(_about(loaded, swapping) + f"\n{_HELP}")
     while True:
         if asking:
-            sys.stderr.write("> ")
-            sys.stderr.flush()
+            _prompt(swapping)
         line = sys.stdin.readline()
         if not line:
             return 0
         said = line.strip()
         if not said:
             continue
-        if said == "/new":
-            chat = list(first_turn)
-            continue
-        chat.append(Message("user", said))
         try:
-            text = _answer(talk, chat, as_json=args.json)
+            if _COMMAND.fullmatch(said):
+                word, _, name = said.partition(" ")
+                if word == "/new":
+                    chat = list(first_turn)
+                elif switched := _obey(word, name.strip(), swapping):
+                    talk = Talk(switched, how)  # what the other one remembers of the chat is of no use to it
+                continue
+            chat.append(Message("user", said))
+            text = _answer(talk, chat, swapping, as_json=args.json)
         except UserError as error:
-            chat.pop()
+            if chat and chat[-1].role == "user":
+                chat.pop()
             if not asking:
                 raise
-            sys.stderr.write(f"error: {error}\n")
+            _say(f"error: {error}")
             continue
         chat.append(Message("assistant", text))
 
 
-def _answer(talk: Talk, chat: list[Any], *, as_json: bool) -> str:
+def _obey(word: str, name: str, swapping: Swapping | None) -> Loaded | None:
+    """Does what a command says; the policy that goes on, where it is another one now.
+
+    Raises:
+        UserError: there is no such command or no such policy.
+    """
+    from curation.errors import UserError, did_you_mean
+
+    if word == "/help":
+        _say(columns([list(item) for item in _COMMANDS.items()]))
+        return None
+    if word not in ("/adapter", "/base"):
+        raise UserError(f"there is no command {word}", hint=did_you_mean(word, [c.split()[0] for c in _COMMANDS]))
+    if swapping is None:
+        raise UserError(
+            "this model is alone in memory", hint="`rlhf chat RECIPE` brings the policies of a recipe along"
+        )
+    if word == "/adapter" and not name:
+        _say(_listed(swapping))
+        return None
+    return swapping.use(swapping.base if word == "/base" else name)
+
+
+def _listed(swapping: Swapping) -> str:
+    """The policies, each with what it consists of, the one that is on marked."""
+    rows = []
+    for name in swapping.folders:
+        what = swapping.refused.get(name) or " + ".join(swapping.stack(name))
+        rows.append(["*" if name == swapping.active else "", name, what])
+    rows += [["", name, why] for name, why in sorted(swapping.refused.items()) if name not in swapping.folders]
+    return columns(rows, ["", "policy", "consists of"], {"*": "green"})
+
+
+def _about(loaded: Loaded, swapping: Swapping | None) -> str:
+    return loaded.name if swapping is None else _listed(swapping)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+def _prompt(swapping: Swapping | None) -> None:
+    name = f"{swapping.active} " if swapping else ""
+    sys.stderr.write(colored(f"{name}> ", "cyan"))
+    sys.stderr.flush()
+
+
+def _answer(talk: Talk, chat: list[Any], swapping: Swapping | None, *, as_json: bool) -> str:
     """Prints the answer as it comes; returns it."""
     text = ""
     for piece in talk.answer(chat):
@@ -94,6 +159,8 @@ def _answer(talk: Talk, chat: list[Any], *, as_json: bool) -> str:
     assert last is not None  # `answer` ran to its end
     if as_json:
         said = {"prompt": chat[-1].content, "answer": text, "finished": last.finished, "tokens": len(last.tokens)}
+        if swapping is not None:
+            said = {"policy": swapping.active, **said}
         sys.stdout.write(json.dumps(said, ensure_ascii=False) + "\n")
     else:
         sys.stdout.write("\n" if last.finished else " [...]\n")
@@ -101,8 +168,8 @@ def _answer(talk: Talk, chat: list[Any], *, as_json: bool) -> str:
     return text
 
 
-def _load(args: argparse.Namespace) -> Loaded:
-    """The model that the words on the command line mean.
+def _load(args: argparse.Namespace) -> tuple[Loaded, Swapping | None]:
+    """The model that the words on the command line mean, and the others that can be switched to.
 
     Raises:
         RecipeError: the recipe has no such step, or none that makes a policy.
@@ -110,7 +177,7 @@ def _load(args: argparse.Namespace) -> Loaded:
     """
     from curation.artifact import Policy, Surroundings, hash_file
     from curation.errors import RecipeError, UserError, did_you_mean
-    from curation.models import OutsideModel, load_model, load_policy, pack, set_threads, use_device
+    from curation.models import OutsideModel, Swapping, can_swap, load_model, load_policy, pack, set_threads, use_device
 
     written = args.recipe
     if written.startswith("package:") or written.endswith(".gguf") or Path(written).expanduser().is_dir():
@@ -124,7 +191,7 @@ def _load(args: argparse.Namespace) -> Loaded:
             source = bind_model(OutsideModel(written), None, Surroundings(Path.cwd(), hash_file))
             loaded = load_model(source, dtype=args.dtype, merge=True)
         pack(loaded.model)
-        return loaded
+        return loaded, None
     from rlhf.recipe.plan import plan
 
     recipe = flags.load(args)
@@ -140,6 +207,11 @@ def _load(args: argparse.Namespace) -> Loaded:
         raise UserError(f"{name} has made no model to talk to yet", hint=f"rlhf run {written}{until}")
     set_threads(recipe.profile.training.threads)
     use_device(recipe.profile.training.device)
-    loaded = load_policy(store.artifact(wanted[-1].digest), dtype=args.dtype, merge=True)
+    made = {name: store.artifact(p.digest) for name, p in policies.items() if p.digest}
+    first = wanted[-1].name
+    if can_swap(made[first]):
+        swapping = Swapping(made, first, dtype=args.dtype)
+        return swapping.loaded, swapping
+    loaded = load_policy(made[first], dtype=args.dtype, merge=True)
     pack(loaded.model)
-    return loaded
+    return loaded, None
