@@ -2,7 +2,8 @@
 
 The measures of Gopher (Rae et al. 2021, table A1), for single messages instead of web pages: letters in lines and
 paragraphs that stood there before, runs of words that did, the share of the run that comes most often, and the longest
-loop. Words are tokens as `curation.operators.shingles` has them, so Chinese, Japanese and Thai are measured by letters.
+loop; and how often one character follows itself, which is no matter of words. Words are tokens as
+`curation.operators.shingles` has them, so Chinese, Japanese and Thai are measured by letters.
 """
 
 from __future__ import annotations
@@ -21,19 +22,25 @@ _TOP = 3
 """Words of the run whose share is measured."""
 _PERIOD = 32
 """Longest piece whose repetition is a loop."""
+_AT_ONCE = 256
+"""Messages whose characters are looked at together."""
 
 
 class Repetition(Filter):
     """Drops chats in which an answer repeats itself.
 
-    Reasons, the first that applies: `repeated_lines`, `repeated_paragraphs`, `repeated_run`, `top_ngram`,
-    `repeated_ngrams`. The figure is noted beside each row that goes.
+    Reasons, the first that applies: `repeated_character`, `repeated_lines`, `repeated_paragraphs`, `repeated_run`,
+    `top_ngram`, `repeated_ngrams`. The figure is noted beside each row that goes.
 
     Songs have refrains and code has patterns, so the defaults are wider than those for web pages. Each measure is left
     out with `null`.
     """
 
+    revision = 2
     op: Literal["repetition"] = "repetition"
+    max_characters: int | None = Field(300, ge=2)
+    """Most times in a row that a message may hold one character: `aaaaa`. White space, which lays things out, does not
+    count; rules of tables and banners are 80 or 120 long."""
     max_lines: float | None = Field(0.5, ge=0, lt=1)
     """Largest share of a message's letters that may stand in lines that it had before; lines without a letter or digit
     do not count."""
@@ -46,7 +53,7 @@ class Repetition(Filter):
     max_ngrams: float | None = Field(0.6, ge=0, lt=1)
     """Largest share of a message's runs of five words that stood in it before."""
     min_words: int = Field(50, ge=1)
-    """Shorter messages are not looked at."""
+    """Shorter messages are not looked at, but for a character that follows itself."""
     of: Who | None = None
     """`answers` looks at the assistant's messages, `chat` at all, `last` at the last. None: the answers; the answer
     alone where `on` names one (`chosen`, `rejected`, `reply`); the whole chat where `on: prompt`."""
@@ -65,8 +72,8 @@ class Repetition(Filter):
         """`reason` and `evidence` of each chat."""
         import polars as pl
 
-        messages = said(frame, self._who())
-        messages = messages.filter(pl.col("text").str.len_bytes() >= 2 * self.min_words - 1).with_row_index("message")
+        everything = said(frame, self._who())
+        messages = everything.filter(pl.col("text").str.len_bytes() >= 2 * self.min_words - 1).with_row_index("message")
         measured = messages.select("row", "message").with_columns(
             _measures(messages["text"], self.max_ngrams or 0.0, self.max_run or 2)
         )
@@ -75,6 +82,7 @@ class Repetition(Filter):
         for name, separator in (("lines", "\n"), ("paragraphs", "\n\n")):
             measured = measured.join(_said_before(whole, separator, name), on="message", how="left")
         limits: tuple[tuple[str, str, Any, str], ...] = (
+            ("repeated_character", "characters", self.max_characters, "one character {:.0f} times"),
             ("repeated_lines", "lines", self.max_lines, "{:.2f} of an answer in lines that it had before"),
             ("repeated_paragraphs", "paragraphs", self.max_paragraphs, "{:.2f} in paragraphs that it had before"),
             ("repeated_run", "run", self.max_run, "a loop of {:.0f} words"),
@@ -84,6 +92,7 @@ class Repetition(Filter):
         words = [n for n, column, limit, _ in limits if limit is not None]
         # Of all messages of a chat the worst counts, measure by measure.
         columns = [column for _, column, limit, _ in limits if limit is not None]
+        measured = pl.concat([measured, _characters(everything, self.max_characters)], how="diagonal")
         worst = measured.group_by("row").agg(pl.col(c).max() for c in columns)
         rows = pl.int_range(len(frame), dtype=pl.UInt32, eager=True).alias("row").to_frame()
         worst = rows.join(worst, on="row", how="left", maintain_order="left")
@@ -104,6 +113,26 @@ class Repetition(Filter):
         if self.of:
             return self.of
         return {"prompt": "chat", None: "answers"}.get(self.on, "last")  # type: ignore[return-value]
+
+
+def _characters(messages: pl.DataFrame, limit: int | None) -> pl.DataFrame:
+    """`row` and `characters`, the longest run of one character, of messages in which it is above the limit."""
+    import numpy as np
+    import polars as pl
+
+    found: list[tuple[int, int]] = []
+    some = messages.filter(pl.col("text").str.len_chars() > limit) if limit else messages.clear()
+    for piece in some.iter_slices(_AT_ONCE):
+        points = np.frombuffer("".join(piece["text"]).encode("utf-32-le"), dtype="<u4")
+        edges = np.cumsum(piece["text"].str.len_chars().to_numpy())
+        begins = np.concatenate([[True], points[1:] != points[:-1]])
+        begins[edges[:-1]] = True  # a run ends with its message
+        starts = np.flatnonzero(begins)
+        sizes = np.diff(starts, append=len(points))
+        for at in np.flatnonzero(sizes > (limit or 0)).tolist():
+            if not chr(points[starts[at]]).isspace():
+                found.append((piece["row"][int(np.searchsorted(edges, starts[at], side="right"))], int(sizes[at])))
+    return pl.DataFrame(found, schema={"row": pl.UInt32, "characters": pl.Float64}, orient="row")
 
 
 def _said_before(messages: pl.DataFrame, separator: str, name: str) -> pl.DataFrame:

@@ -13,7 +13,9 @@ from curation.conversation import Conversation, Message
 from curation.frame import to_frame
 from curation.operators.repetition import Repetition
 
-NONE: dict[str, Any] = dict.fromkeys(("max_lines", "max_paragraphs", "max_run", "max_top", "max_ngrams"))
+NONE: dict[str, Any] = dict.fromkeys(
+    ("max_characters", "max_lines", "max_paragraphs", "max_run", "max_top", "max_ngrams")
+)
 
 
 def answered(text: str, asked: str = "Go on.") -> Conversation:
@@ -57,6 +59,26 @@ def test_a_loop_goes_when_it_is_longer_than_the_bound(piece: list[str]) -> None:
     text = " ".join([*lead, *loop, *words(60)[30:]])
     assert only(max_run=len(loop)).reason(answered(text)) is None
     assert only(max_run=len(loop) - 1).reason(answered(text)) == "repeated_run"
+
+
+@pytest.mark.parametrize("character", ["a", "!", "好", "é", "😀", "-"])
+def test_one_character_again_and_again_goes_in_a_message_of_any_length(character: str) -> None:
+    stuck = f"Of course: {character * 1000} end"
+    assert Repetition().reason(answered(stuck)) == Repetition().reason(answered(character * 1000))
+    assert Repetition().reason(answered(stuck)) == "repeated_character"
+    frame = to_frame([answered("Yes."), answered(f"{' '.join(words(80))} {stuck}"), answered("No.")], Conversation)
+    reasons = Repetition().reasons(frame)
+    assert reasons.to_list() == [None, "repeated_character", None]
+    assert Repetition().evidence(frame, reasons).to_list() == [None, "one character 1000 times", None]
+    assert only(max_characters=1000).reason(answered(stuck)) is None
+    assert only(max_characters=999).reason(answered(stuck)) == "repeated_character"
+
+
+def test_a_character_ends_with_its_message_and_white_space_lays_things_out() -> None:
+    halves = [Message("assistant", "x" * 200), Message("assistant", "x" * 200)]
+    assert Repetition().reason(Conversation(messages=(Message("user", "Go on."), *halves))) is None
+    assert Repetition().reason(answered("a" + " " * 1000 + "b" + "\n" * 1000 + "c")) is None
+    assert Repetition().reason(answered("Name\n" + "-" * 120 + "\nAnna")) is None
 
 
 def test_a_piece_said_twice_is_no_loop() -> None:
