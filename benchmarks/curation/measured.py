@@ -18,6 +18,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,17 +86,13 @@ def _wait_for_the_rest() -> None:
 
 def _below(root: int) -> list[int]:
     """All processes below one."""
-    parents: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                after_name = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            parents.setdefault(int(after_name[1]), []).append(int(entry.name))
     found, todo = [], [root]
     while todo:
-        todo += (children := parents.get(todo.pop(), []))
+        children: list[int] = []
+        with suppress(OSError):  # it has ended
+            for task in Path(f"/proc/{todo.pop()}/task").iterdir():
+                children += map(int, (task / "children").read_text().split())
+        todo += children
         found += children
     return found
 

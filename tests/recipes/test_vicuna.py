@@ -54,7 +54,7 @@ RECORDS: list[Any] = [
     ),
     chat("browsed", "Did it rain in May?", "It rained on twenty days in May, more than ever before【4†weather】."),
 ]
-FEW = {"split_long", "tokens", "split"}
+FEW = {"split_long", "split"}
 """What needs a model, and what needs more rows than are made here."""
 EXPECTED = {
     ("ingest", "no_messages"): 1,
@@ -168,7 +168,7 @@ def test_splitting_loses_no_turn(micro: Path, tmp_path: Path) -> None:
         [chat("long", *said), chat("brief", "How do I open the box?", "Lift the lid with both hands, slowly.")],
         tmp_path,
         steps={"base": micro},
-        without={"split", "tokens", "language"},
+        without={"split", "language"},
         settings={f"curated.operators.{place}.split_long.max_length": 120},
     )
     parts = sorted(found.of("long"), key=lambda row: said.index(row.messages[0].content))
@@ -188,7 +188,7 @@ def test_a_hundredth_is_kept_back_and_the_same_rows_each_time(tmp_path: Path) ->
     splits = []
     for name, records in (("a", made), ("b", made[::-1])):
         (tmp_path / name).mkdir()
-        kept = through("vicuna", records, tmp_path / name, without={"split_long", "tokens", "near_dedup"}).kept
+        kept = through("vicuna", records, tmp_path / name, without={"split_long", "near_dedup"}).kept
         splits.append({row.meta["id"] for row in kept if row.split == "test"})
     assert splits[0] == splits[1]
     assert 2 <= len(splits[0]) <= 25
