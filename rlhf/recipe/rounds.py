@@ -65,9 +65,10 @@ def unroll(steps: Mapping[str, Step], whole: bool = True) -> Unrolled:
         hint = "set it on the step that trains the policy: a reward model on the way there is a part of each round"
         return _refused(plain, (place, what, hint))
     count = settings.rounds
-    if settings.policy is None or settings.policy.step not in steps:
+    policy = getattr(settings, "policy", None)
+    if policy is None or policy.step not in steps:
         return _refused(plain)  # said where the policy is missing
-    start = settings.policy.step
+    start = policy.step
     between = _between(start, trained, steps)
     if between == [trained] and not whole:
         return _refused(plain)
