@@ -48,8 +48,7 @@ def written(known: Mapping[str, Any], note: str = "") -> str:
         "writes ids, ledger, dropped rows and digests besides. Ten languages, planted duplicates (`chats.py`).",
         f"Machine: {machine()}. {note}".strip(),
         "## Cost",
-        "CPU seconds, user and system, of all processes: the median of interleaved rounds. Memory: anonymous, at its "
-        "peak.",
+        "CPU seconds, user and system, of all processes: the median of the runs. Memory: anonymous, at its peak.",
         "\n".join(
             ["| rows | pipeline | CPU s | runs | beside ours | wanted | peak MB |", *_table_head(7), *costs(known)]
         ),
