@@ -20,7 +20,7 @@ class Ppo(Rewarded, Optimizing, Step):
 
     What the PPOConfig of TRL 1.12 had, the last one, has its name there. But `response_length` is
     `max_completion_length`, as in all steps that draw answers, and `total_episodes` is `num_train_epochs` or
-    `max_steps`.
+    `max_steps`. `reward_clip_range` is RLOO's.
     """
 
     revision: ClassVar[int] = 1
@@ -73,8 +73,8 @@ class Ppo(Rewarded, Optimizing, Step):
     """Lambda of the generalized advantage estimate (arXiv 1506.02438): 0 trusts the value model, 1 the rewards."""
     whiten_rewards: bool = False
     """Scale the rewards of an update to variance 1; their mean stays."""
-    reward_clip: float | None = Field(None, gt=0)
-    """Rewards beyond this, either way, are cut to it. None: they are taken as they come."""
+    reward_clip_range: tuple[float, float] | None = None
+    """Rewards are held between these two numbers. None: they are taken as they are."""
     missing_eos_penalty: float | None = Field(None, ge=0)
     """Taken off the reward of an answer that did not end by itself."""
 

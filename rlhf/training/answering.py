@@ -94,8 +94,21 @@ def tokens_of(one: Completion) -> list[int]:
     return [*one.tokens, one.end] if one.end is not None else list(one.tokens)
 
 
-def for_online(rows: Iterable[Conversation], speaker: Loaded, answer: int, bar: Bar | None = None) -> Encodings:
-    """Prompts by their number, and their tokens (`ids`); `answer` is the room that an answer needs."""
+def for_online(
+    rows: Iterable[Conversation],
+    speaker: Loaded,
+    answer: int,
+    bar: Bar | None = None,
+    *,
+    max_prompt_length: int | None = None,
+) -> Encodings:
+    """Prompts by their number, and their tokens (`ids`).
+
+    Args:
+        answer: Tokens that an answer may have; a prompt that leaves less room in the model's context is left out.
+        max_prompt_length: Longer prompts are left out too.
+    """
+    most = min(speaker.context - answer, max_prompt_length or speaker.context)
     counts = Counts()
     kept: dict[str, tuple[Conversation, list[int]]] = {}
     for row in rows:
@@ -106,7 +119,7 @@ def for_online(rows: Iterable[Conversation], speaker: Loaded, answer: int, bar: 
         counts.longest = max(counts.longest, *(len(request.prompt) for request in requests), 0)
         if refused:
             counts.drop(refused[row.id], row.id)
-        elif len(requests[0].prompt) + answer > speaker.context:
+        elif len(requests[0].prompt) > most:
             counts.drop("prompt_too_long", row.id)
         elif requests[0].key in kept:
             counts.drop("repeated_prompt", row.id)

@@ -138,12 +138,13 @@ class PPO:
             zeros.clone(),
             zeros.clone(),
         )
-        for micro in found.micros:
-            logprobs_K, reference_K, kl_K = self.actors.compare(micro)
+        first = next(self.passes(found))[0]  # looked at last, so that learning begins with what is there already
+        for micro in sorted(found.micros, key=lambda micro: micro is first):
+            micro.fill(found.values, self.actors.values(micro))
+            logprobs_K, reference_K, kl_K = self.actors.compare(micro, keep=micro is first)
             micro.fill(found.logprobs, logprobs_K)
             micro.fill(found.reference, reference_K)
             micro.fill(found.divergence, kl_K)
-            micro.fill(found.values, self.actors.values(micro))
         return found
 
     def cut(self, prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], width: int) -> list[list[Micro]]:
@@ -174,8 +175,8 @@ class PPO:
         """(G) what the scorers say, clipped, with the penalty for answers that did not end."""
         settings = self.settings
         scores_G = torch.tensor(rollout.scored.total, dtype=torch.float32, device=rollout.mask.device)
-        if settings.reward_clip is not None:
-            scores_G = scores_G.clamp(-settings.reward_clip, settings.reward_clip)
+        if settings.reward_clip_range is not None:
+            scores_G = scores_G.clamp(*settings.reward_clip_range)
         if settings.missing_eos_penalty is not None:
             scores_G = scores_G - settings.missing_eos_penalty * ~rollout.finished
         return scores_G

@@ -146,6 +146,8 @@ class Actors:
                 weights.data = weights.data.float()
         self.use(())
         fuse(self.inner)
+        self._kept: tuple[Micro, Tensor] | None = None
+        self._recomputes = False
 
     @property
     def policy_weights(self) -> dict[str, nn.Parameter]:
@@ -160,6 +162,7 @@ class Actors:
 
     def recompute(self) -> None:
         """Gives up the layers' activations after a forward pass, and computes them again in the backward pass."""
+        self._recomputes = True
         self.inner.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         for module in self.inner.modules():
             if isinstance(module, GradientCheckpointingLayer):
@@ -169,16 +172,25 @@ class Actors:
 
     def logprobs(self, micro: Micro) -> Tensor:
         """(K) log-probability of each answer token under the policy, at the temperature."""
-        return self._logprobs((POLICY,), micro)
+        kept, self._kept = self._kept, None
+        hidden_KD = kept[1] if kept is not None and kept[0] is micro else self._hidden((POLICY,), micro)
+        return self._logprobs(hidden_KD / self.temperature, micro)
 
     @torch.no_grad()
-    def compare(self, micro: Micro) -> tuple[Tensor, Tensor, Tensor]:
+    def compare(self, micro: Micro, *, keep: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """(K) log-probabilities under policy and reference, and the KL of the two where a token was drawn.
 
         That KL is over the whole vocabulary and no estimate from the one token, whose variance is many times larger.
+
+        Args:
+            keep: Keep what the next call of `logprobs`, if it is about the same answers, needs for its gradient: a
+                forward pass less. The policy must not have moved in between.
         """
-        policy_KD = self._hidden((POLICY,), micro) / self.temperature
         reference_KD = self._hidden(self.reference, micro) / self.temperature
+        with torch.set_grad_enabled(keep and not self._recomputes):  # to compute it again takes the same adapter
+            hidden_KD = self._hidden((POLICY,), micro)
+        self._kept = (micro, hidden_KD) if hidden_KD.requires_grad else None
+        policy_KD = hidden_KD.detach() / self.temperature
         found: list[tuple[Tensor, Tensor, Tensor]] = []
         with self.computing():
             for start in range(0, len(micro.targets), CHUNK):
@@ -201,8 +213,7 @@ class Actors:
             hidden_BTD: Tensor = self.inner.base_model(**micro.inputs, use_cache=False).last_hidden_state
         return hidden_BTD[micro.at]
 
-    def _logprobs(self, adapters: tuple[str, ...], micro: Micro) -> Tensor:
-        hidden_KD = self._hidden(adapters, micro) / self.temperature
+    def _logprobs(self, hidden_KD: Tensor, micro: Micro) -> Tensor:
         with self.computing():
             if not self._plain:
                 logits_KV = output_logits(self.inner, hidden_KD * self.temperature) / self.temperature

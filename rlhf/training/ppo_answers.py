@@ -20,11 +20,12 @@ from peft.tuners.lora import Linear as LoraLinear
 from torch import nn
 
 from curation.conversation import Conversation
-from curation.models.generation import Completion, Request, ask, generate, prompt_key
+from curation.models.generation import Completion, Request, generate, prompt_key
 from curation.models.loading import Loaded
 from curation.models.packing import packed
 from curation.models.settings import Sampling
 from curation.progress import SILENT
+from rlhf.training.encoding import Encodings
 from rlhf.training.order import BatchOrder
 from rlhf.training.ppo_actors import POLICY, Actors
 
@@ -33,49 +34,18 @@ class Prompts:
     """The prompts that are asked, in an order that is a function of the seed: epoch after epoch, each time anew.
 
     Args:
-        rows: Conversations whose last answer is not looked at.
-        loaded: For its template and context.
+        rows: As `rlhf.training.answering.for_online` gives them.
         batch: Prompts of one update.
-        max_prompt_length: Longer prompts are left out; None: those that leave the answer no room.
-        answer: Tokens that an answer may have.
     """
 
-    def __init__(
-        self,
-        rows: Sequence[Conversation],
-        loaded: Loaded,
-        *,
-        batch: int,
-        seed: int,
-        max_prompt_length: int | None,
-        answer: int,
-        by_length: bool = True,
-    ) -> None:
-        distinct: dict[str, Conversation] = {}
-        self.rows = len(rows)
-        self.left_out: dict[str, int] = {}
-        """Reason -> rows."""
-        self.longest = 0
-        for row in rows:
-            if distinct.setdefault(prompt_key(row), row) is not row:
-                self._drop("repeated_prompt")
-        requests, refused = ask(loaded, list(distinct.values()))
-        for reason in refused.values():
-            self._drop(reason)
-        most = min(loaded.context - answer, max_prompt_length or loaded.context)
-        self.kept: list[tuple[Conversation, Request]] = []
-        for request in requests:
-            self.longest = max(self.longest, len(request.prompt))
-            if len(request.prompt) > most:
-                self._drop("prompt_too_long")
-            else:
-                self.kept.append((distinct[request.key], request))
+    def __init__(self, rows: Encodings, *, batch: int, seed: int, by_length: bool = True) -> None:
+        self.counts = rows.counts
+        self.kept: list[tuple[Conversation, Request]] = [
+            (row, Request(prompt_key(row), tuple(ids))) for row, ids in zip(rows.kept, rows.columns["ids"], strict=True)
+        ]
         self.batch = batch
-        self._order = BatchOrder([len(r.prompt) for _, r in self.kept], batch, seed, by_length=by_length)
+        self._order = BatchOrder(rows.sizes, batch, seed, by_length=by_length)
         self._epochs: dict[int, list[int]] = {}
-
-    def _drop(self, reason: str) -> None:
-        self.left_out[reason] = self.left_out.get(reason, 0) + 1
 
     def __len__(self) -> int:
         return len(self.kept)

@@ -23,7 +23,9 @@ from curation.models.settings import Sampling
 from curation.operator import Scorer
 from curation.operators.reward_model import RewardScore
 from rlhf.training.adapters import load_parent, save_result
+from rlhf.training.answering import for_online
 from rlhf.training.checkpoints import EVERY_SECONDS
+from rlhf.training.encoding import Counts
 from rlhf.training.following import thinned
 from rlhf.training.ppo_actors import REFERENCE, Actors
 from rlhf.training.ppo_answers import Prompts, Writer
@@ -70,6 +72,7 @@ def train(step: Ppo, room: Room) -> dict[str, Any]:
                 save(ppo, room.work, told)
                 saved = time.monotonic()
     examples = before_and_after(ppo)
+    counts = ppo.prompts.counts
     weights = sum(p.numel() for p in ppo.actors.policy_weights.values())
     _only_the_policy(ppo.actors)
     save_result(room.out, ppo.actors.model, run.tokenizer, run.parent, step)
@@ -80,7 +83,7 @@ def train(step: Ppo, room: Room) -> dict[str, Any]:
             "trainable_parameters": weights,
             **{f"{name}_first": history[0][name] for name in ("reward", "kl", "ended", "answer_tokens")},
             **{f"{name}_last": _last_third(history, name) for name in ("reward", "kl", "ended", "answer_tokens")},
-            "data": {"rows": ppo.prompts.rows, "used": len(ppo.prompts), "dropped": ppo.prompts.left_out},
+            "data": {"rows": counts.rows, "used": counts.used, "dropped": dict(sorted(counts.dropped.items()))},
         },
         "curves": {name: thinned([(n + 1.0, entry[name]) for n, entry in enumerate(history)]) for name in history[0]},
         "examples": examples,
@@ -108,16 +111,10 @@ def assemble(step: Ppo, run: Run) -> PPO:
     how = Sampling(max_completion_length=step.max_completion_length, temperature=step.temperature, seed=step.seed)
     batch_size = room.profile.generation.per_device_eval_batch_size
     writer = Writer(actors, run.tokenizer, run.template, how, batch_size)
-    prompts = Prompts(
-        chats,
-        writer.loaded(),
-        batch=step.global_batch_size,
-        seed=step.seed,
-        max_prompt_length=step.max_prompt_length,
-        answer=step.max_completion_length,
-        by_length=step.train_sampling_strategy == "group_by_length",
-    )
-    _look_over(prompts, run)
+    asked = for_online(chats, writer.loaded(), step.max_completion_length, max_prompt_length=step.max_prompt_length)
+    _look_over(asked.counts, run)
+    by_length = step.train_sampling_strategy == "group_by_length"
+    prompts = Prompts(asked, batch=step.global_batch_size, seed=step.seed, by_length=by_length)
     if training.gradient_checkpointing:
         actors.recompute()
     rewards = Rewards(step.rewards, step.reward_weights, shared_rewards(step.rewards, actors, run.parent, step.dtype))
@@ -125,18 +122,18 @@ def assemble(step: Ppo, run: Run) -> PPO:
     return step.algorithm()(step, actors, prompts, writer, rewards, optimizer, schedule(step, optimizer, 1), rows)
 
 
-def _look_over(prompts: Prompts, run: Run) -> None:
-    if not prompts.rows:
+def _look_over(counts: Counts, run: Run) -> None:
+    if not counts.rows:
         raise UserError("there are no prompts at all", hint="look at what the step before dropped: `rlhf show`")
-    if not len(prompts):
-        why = in_words(prompts.left_out)
+    if not counts.used:
+        why = in_words(counts.dropped)
         hint = "look at the rows with `rlhf inspect`"
-        if "prompt_too_long" in prompts.left_out:
-            why += f" (the longest has {prompts.longest} tokens)"
+        if "prompt_too_long" in counts.dropped:
+            why += f" (the longest has {counts.longest} tokens)"
             hint = "raise max_prompt_length, or lower max_completion_length where the model's context is full"
-        raise UserError(f"none of the {prompts.rows} prompts can be asked: {why}", hint=hint)
-    for reason, n in sorted(prompts.left_out.items()):
-        run.room.warn(f"{n} of {prompts.rows} prompts left out as {reason}")
+        raise UserError(f"none of the {counts.rows} prompts can be asked: {why}", hint=hint)
+    for reason, n in sorted(counts.dropped.items()):
+        run.room.warn(f"{n} of {counts.rows} prompts left out as {reason}")
 
 
 def shared_rewards(scorers: Sequence[Scorer], actors: Actors, parent: Path, dtype: str) -> dict[str, Score]:

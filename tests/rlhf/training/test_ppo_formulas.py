@@ -95,7 +95,7 @@ def test_rewards_of_tokens() -> None:
     """-kl_coef * k1 at each token; the answer's reward at its last one, clipped, less the penalty where it ran on."""
     found = ppo(kl_coef=0.1).token_rewards(rollout())
     close(found, [[-0.05, 0, 4 - 0.05], [0.05, 0.5 - 0.025, 0]])
-    found = ppo(kl_coef=0.1, reward_clip=2.0, missing_eos_penalty=1.5).token_rewards(rollout())
+    found = ppo(kl_coef=0.1, reward_clip_range=(-1.0, 2.0), missing_eos_penalty=1.5).token_rewards(rollout())
     close(found, [[-0.05, 0, 2 - 0.05], [0.05, -1 - 0.025, 0]])
     k3 = [[math.exp(-x) - 1 + x for x in row] for row in ([0.5, 0, 0.5], [-0.5, 0.25])]
     found = ppo(kl_coef=0.1, kl_estimator="k3").token_rewards(rollout())
