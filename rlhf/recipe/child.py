@@ -77,19 +77,20 @@ class Finished:
     numerics: Mapping[str, Any] = field(default_factory=dict)
 
 
-class _Wire:
+class Wire:
     """Messages to the parent: (what, ...)."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection, self._lock = connection, threading.Lock()
 
     def send(self, *message: Any) -> None:
+        """Sends one; from any thread."""
         with self._lock:
             self._connection.send(message)
 
 
 class _RemoteBar(Bar):
-    def __init__(self, wire: _Wire, number: int) -> None:
+    def __init__(self, wire: Wire, number: int) -> None:
         self._wire, self._number = wire, number
         self._n, self._figures, self._told = 0, {}, 0.0  # type: int, dict[str, float], float
 
@@ -111,7 +112,7 @@ class _RemoteBar(Bar):
 class RemoteProgress(Progress):
     """Sends what a step reports to the parent, at most ten times a second a bar."""
 
-    def __init__(self, wire: _Wire) -> None:
+    def __init__(self, wire: Wire) -> None:
         self._wire, self._count = wire, 0
 
     @contextmanager
@@ -132,7 +133,7 @@ class RemoteProgress(Progress):
 
 def serve(connection: Connection) -> None:
     """Runs jobs until the parent closes the pipe."""
-    _die_with_parent()
+    die_with_parent()
     jobs: SimpleQueue[Job] = SimpleQueue()
 
     def listen() -> None:
@@ -143,7 +144,7 @@ def serve(connection: Connection) -> None:
                 os._exit(0)
 
     threading.Thread(target=listen, daemon=True).start()
-    wire = _Wire(connection)
+    wire = Wire(connection)
     while True:
         job = jobs.get()
         finished = _run(job, wire)
@@ -153,7 +154,8 @@ def serve(connection: Connection) -> None:
             wire.send("finished", Finished(error=f"the result cannot be sent: {error}", trace=traceback.format_exc()))
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Linux ends this process when the one that started it ends, however that happens."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     if sys.platform == "linux":
         pr_set_pdeathsig = 1  # prctl(2)
@@ -161,7 +163,7 @@ def _die_with_parent() -> None:
             ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
-def _run(job: Job, wire: _Wire) -> Finished:
+def _run(job: Job, wire: Wire) -> Finished:
     started = time.monotonic()
     warnings: list[str] = []
     tries = 1
@@ -181,6 +183,7 @@ def _run(job: Job, wire: _Wire) -> Finished:
             room = Room(
                 work=work / "room",
                 out=out,
+                log=log,
                 profile=profile,
                 name=job.name,
                 progress=RemoteProgress(wire),
@@ -239,9 +242,12 @@ def _count_try(work: Path) -> int:
 
 
 def _same_class(profile: Profile, work: Path) -> Profile:
-    """The profile, with the threads and micro-batch that the step was begun with: only then a resume is bitwise."""
-    noted = work / "profile.json"
-    if noted.exists():
+    """The profile, with the threads and micro-batch that the step was begun with: only then a resume is bitwise.
+
+    Where nothing is left of that beginning there is nothing to go on from, and the profile holds as it is.
+    """
+    noted, room = work / "profile.json", work / "room"
+    if noted.exists() and room.is_dir() and any(room.iterdir()):
         return profile.model_copy(update={"training": type(profile.training).model_validate_json(noted.read_text())})
     threads = profile.training.threads or available_cores()
     training = profile.training.model_copy(update={"threads": threads})

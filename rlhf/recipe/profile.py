@@ -34,9 +34,9 @@ class Training(Settings):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """`auto` takes CUDA, then MPS, then the CPU."""
     threads: int | None = Field(None, ge=1)
-    """CPU threads of one job; None: all cores."""
+    """CPU threads of one job, shared by its processes; None: all cores."""
     num_processes: int = Field(1, ge=1)
-    """Processes of one training step."""
+    """Processes of one training step, one for each GPU. They share every batch, so results do not change."""
     per_device_train_batch_size: int | None = Field(None, ge=1)
     """Rows in memory at once, per process; accumulation makes up `global_batch_size`. None: as many as fit 8."""
     gradient_checkpointing: bool = False
@@ -46,7 +46,8 @@ class Training(Settings):
     save_steps: int | None = Field(None, ge=1)
     """Optimizer steps between checkpoints that a killed run resumes from; None: about every half minute."""
     accelerate_config: str | None = None
-    """File for `accelerate launch`."""
+    """File of `accelerate config`, for FSDP (`fsdp_version: 2`) or DeepSpeed; `num_processes` here counts, not the one
+    in it. None: each process holds the whole model (DDP)."""
     report_to: list[str] = Field(default_factory=list)
     """transformers' names: tensorboard, wandb, mlflow, trackio."""
 

@@ -60,6 +60,8 @@ class Room:
     profile: Profile
     name: str = "step"
     """The step's name in the recipe, for messages."""
+    log: Path | None = None
+    """File that what it prints goes to; processes that it starts write theirs beside it."""
     progress: Progress = SILENT
     scores: ScoreCache | None = None
     features: FeatureCache | None = None

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from typing import Any
 
 import psutil
 
@@ -27,6 +28,36 @@ from rlhf.recipe.child import serve
 serve(Connection(int(sys.argv[1])))
 """
 # Not `-m rlhf.recipe.child`: then the classes that travel would be those of `__main__`.
+
+
+class Heard:
+    """Shows what a `RemoteProgress` at the other end of a pipe sends; use as a context manager."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bars: dict[int, tuple[Bar, ExitStack]] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Heard:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def take(self, message: tuple[Any, ...]) -> None:
+        """One message."""
+        match message:
+            case ("bar", number, what, total, unit):
+                own = self._stack.enter_context(ExitStack())
+                self._bars[number] = (own.enter_context(self._progress.bar(what, total, unit)), own)
+            case ("advance", number, n, figures):
+                self._bars[number][0].advance(n, **figures)
+            case ("total", number, n):
+                self._bars[number][0].total(n)
+            case ("end", number):
+                self._bars.pop(number)[1].close()
+            case ("say", text):
+                self._progress.say(text)
 
 
 class Worker:
@@ -56,8 +87,7 @@ class Worker:
         if pipe is None or child is None:
             raise RuntimeError("the child did not start")
         pipe.send(job)
-        with ExitStack() as stack:
-            bars: dict[int, tuple[Bar, ExitStack]] = {}
+        with Heard(progress) as heard:
             while True:
                 try:
                     if not pipe.poll(0.5):
@@ -68,25 +98,16 @@ class Worker:
                     message = pipe.recv()
                 except (EOFError, OSError):
                     self.stop()
-                    return Finished(error=_obituary(child.returncode), hint=_GO_ON)
+                    return Finished(error=obituary(child.returncode), hint=_GO_ON)
                 match message:
-                    case ("bar", number, what, total, unit):
-                        own = stack.enter_context(ExitStack())
-                        bars[number] = (own.enter_context(progress.bar(what, total, unit)), own)
-                    case ("advance", number, n, figures):
-                        bars[number][0].advance(n, **figures)
-                    case ("total", number, n):
-                        bars[number][0].total(n)
-                    case ("end", number):
-                        bars.pop(number)[1].close()
-                    case ("say", text):
-                        progress.say(text)
                     case ("held", holder):
                         on_wait(holder)
                     case ("finished", finished):
                         self._recycle()
                         assert isinstance(finished, Finished)
                         return finished
+                    case _:
+                        heard.take(message)
 
     def _start(self, threads: int) -> None:
         ours, theirs = Pipe()
@@ -127,9 +148,10 @@ class Worker:
 _GO_ON = "run the same command again to go on from where it stopped"
 
 
-def _obituary(code: int | None) -> str:
+def obituary(code: int | None, who: str = "the step's process") -> str:
+    """How a process ended."""
     if code is not None and code < 0:
         name = signal.Signals(-code).name
         why = ": most often the machine ran out of memory" if name == "SIGKILL" else ""
-        return f"the step's process was ended by {name}{why}"
-    return f"the step's process ended with code {code}"
+        return f"{who} was ended by {name}{why}"
+    return f"{who} ended with code {code}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from curation.artifact import Conversations, Kind, Policy, Ref
@@ -21,6 +23,7 @@ class Answering(Sampling, Optimizing):
     """Of the answers, and of the probabilities that are learned. Below 1 sharpens, above 1 flattens."""
     seed: int = 42
     """Draws the adapter's first weights, the order of the prompts and the answers."""
+    one_process: ClassVar[str] = "the answers that it learns from are written in one"
     global_batch_size: int = Field(16, ge=1)
     """Answers of one optimizer step, over all processes and accumulation."""
     disable_dropout: bool = True

@@ -24,6 +24,7 @@ class Ppo(Rewarded, Optimizing, Step):
     """
 
     revision: ClassVar[int] = 1
+    one_process: ClassVar[str] = "an update's answers, its KL controller and its two adapters are in one"
     step: Literal["ppo"] = "ppo"
     prompts: Ref[Conversations]
     """What is answered: everything before the last answer of each chat. A split data set gives its part `train`, unless

@@ -15,6 +15,7 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from curation.durable import flush
+from rlhf.training import ranks
 
 MARK = "complete"
 KEPT = 2
@@ -58,12 +59,14 @@ class Checkpoints(TrainerCallback):
             if self.every_steps
             else time.monotonic() - self.last >= EVERY_SECONDS
         )
-        can = state.global_step % self.multiple == 0
-        if due and can and state.global_step < state.max_steps:  # after the last step the result itself is written
+        due = due and state.global_step % self.multiple == 0
+        due = due and state.global_step < state.max_steps  # after the last step the result itself is written
+        if ranks.agreed(due):
             control.should_save = True
         return control
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        ranks.together()  # each process writes its own random state
         if not state.is_world_process_zero:
             return
         seal(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ from curation.artifact import Conversations, Ref
 from curation.errors import UserError
 from curation.frame import to_rows
 from curation.progress import Progress
-from rlhf.training import measuring
+from rlhf.training import measuring, ranks
 from rlhf.training.adapters import load_parent, lora_config
 from rlhf.training.encoding import IGNORED, Encodings, for_kto
 from rlhf.training.lmhead import use_compact_head
@@ -88,7 +89,8 @@ class Trainer(Ours, KTOTrainer):
             if self.calculate_KL:
                 moved.append(self.log_probs(batch, "KL_") - self.log_probs(batch, "KL_", reference=True))
         if moved:
-            z = torch.cat(moved).mean()
+            real = [one for one, share in zip(moved, self._shares, strict=True) if share < math.inf]
+            z = ranks.mean(torch.cat(real) if real else moved[0][:0])
             for batch in batches:
                 batch[_Z] = z.expand(len(batch["label"]))
                 batch["ref_KL_logps"] = torch.zeros_like(batch["ref_logps"])

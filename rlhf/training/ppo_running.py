@@ -104,7 +104,6 @@ def assemble(step: Ppo, run: Run) -> PPO:
     """
     room, training = run.room, run.training
     room.profile.generation.need_transformers()
-    run.need_one_process()
     rows, _ = cut_batch(step.mini_batch_size, training)
     chats = table.rows(step.prompts.folder, table.part_or(step.prompts.folder, step.prompts.part, "train"))
     actors = Actors(load_parent(run.parent, step, run.device, training.attn_implementation), step, step.temperature)

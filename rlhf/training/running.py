@@ -8,6 +8,7 @@ function of (seed, epoch) and groups rows by length; on a CPU the output layer a
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -16,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from accelerate.data_loader import prepare_data_loader
 from datasets import Dataset
 from datasets.utils.logging import disable_progress_bar
 from peft import PeftModel
+from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, Trainer
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.utils import logging as transformers_logging
@@ -31,6 +34,7 @@ from curation.models.numerics import compute_dtype, numerics_class, set_threads,
 from curation.models.pointer import check_folder
 from curation.models.template import ChatTemplate
 from curation.progress import Bar
+from rlhf.training import ranks
 from rlhf.training.adapters import (
     keep_beginning,
     let_through,
@@ -40,7 +44,7 @@ from rlhf.training.adapters import (
 )
 from rlhf.training.checkpoints import KEPT, Checkpoints, newest
 from rlhf.training.columns import held_out_rows, training_rows
-from rlhf.training.encoding import Encodings
+from rlhf.training.encoding import IGNORED, Encodings
 from rlhf.training.following import POINTS, Follow, curves
 from rlhf.training.leaks import alike, refuse_overlap
 from rlhf.training.lmhead import UNMEASURED
@@ -69,6 +73,9 @@ class Ours(Trainer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._shares: list[float] = []
+        if ranks.count() > 1:
+            self.accelerator.gather = ranks.gather
         let_through(self.model)
 
     @property
@@ -78,6 +85,34 @@ class Ours(Trainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> BatchOrder:
         return self.order
+
+    def get_train_dataloader(self) -> Any:
+        """In several processes, this one's parts of each optimizer step."""
+        if ranks.count() == 1:
+            return super().get_train_dataloader()
+        rows = self._remove_unused_columns(self.train_dataset, description="Training")
+        parts = ranks.Parts.mine(self.order, self._train_batch_size)
+        loader = DataLoader(
+            rows, batch_sampler=parts, collate_fn=self.data_collator, pin_memory=self.args.dataloader_pin_memory
+        )
+        return prepare_data_loader(
+            loader, self.accelerator.device, num_processes=1, process_index=0, put_on_device=True
+        )
+
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> tuple[list[Any], Any]:
+        """The parts of an optimizer step, in which every row is going to weigh the same."""
+        if isinstance(self.order, BatchOrder):
+            parts = ranks.Parts.mine(self.order, self._train_batch_size)
+            rows, mine = parts.rows(self.state.global_step)
+            self._shares = [rows / (n * parts.count) if n else math.inf for n in mine]
+            epoch_iterator = ranks.without_labels(epoch_iterator, mine, IGNORED)
+        return super().get_batch_samples(epoch_iterator, num_batches, device)
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
+        """Transformers divides the mean loss of each part by their number; parts may differ in size."""
+        if self._shares:
+            self.current_gradient_accumulation_steps = self._shares.pop(0)
+        return super().training_step(model, inputs, num_items_in_batch)
 
     def _send_telemetry(self) -> None:
         """TRL reports the kind of each run to its makers; this one reports nothing."""
@@ -157,7 +192,6 @@ class Run:
             UserError: the batch does not divide, or the profile asks for what is not there.
         """
         step, training = self.step, self.training
-        self.need_one_process()
         if "8bit" in step.optim or "paged" in step.optim:
             need_bitsandbytes(f"the optimizer {step.optim} needs")
         per_device, accumulation = cut_batch(step.global_batch_size, training)
@@ -184,17 +218,6 @@ class Run:
             "dataloader_pin_memory": self.device.type == "cuda",
         }
 
-    def need_one_process(self) -> None:
-        """Training in several processes is not there yet.
-
-        Raises:
-            UserError: the profile asks for it.
-        """
-        if self.training.num_processes > 1 or self.training.accelerate_config:
-            raise UserError(
-                "training in several processes is not supported yet", hint="remove num_processes and accelerate_config"
-            )
-
     def fit(self, trainer: Ours, rows: Encodings, *, multiple: int = 1) -> None:
         """Trains to the end, from the last whole checkpoint in the work folder if there is one.
 
@@ -208,10 +231,13 @@ class Run:
             if weights.requires_grad and weights.dtype != torch.float32:  # TRL rounds adapters on quantized bases
                 weights.data = weights.data.float()
         if self.begins_in_weights:
-            keep_beginning(trainer.model, self.room.work / BEGINNING)
+            with ranks.first_goes_first():
+                if ranks.first():
+                    keep_beginning(trainer.model, self.room.work / BEGINNING)
         for callback in (PrinterCallback, ProgressCallback):
             trainer.remove_callback(callback)
-        checkpoint = newest(self.room.work)
+        with ranks.first_goes_first():
+            checkpoint = newest(self.room.work)
         if checkpoint:
             progress.say(f"going on from step {checkpoint.name.rpartition('-')[2]}")
         with progress.bar("training", unit="steps") as bar:
@@ -245,7 +271,9 @@ class Run:
         )
         parameters = trainable_parameters(trainer.model)
         beginning = self.room.work / BEGINNING if self.begins_in_weights else None
-        save_result(self.room.out, trainer.model, self.tokenizer, self.parent, self.step, beginning)
+        ranks.gathered(trainer.model)
+        if ranks.first():
+            save_result(self.room.out, trainer.model, self.tokenizer, self.parent, self.step, beginning)
         return {
             "metrics": {
                 "steps": state.global_step,
@@ -262,6 +290,7 @@ class Run:
             "tokens": {"trained": trained},
             "numerics": {
                 **numerics_class(self.step.dtype, self.device),
+                "processes": ranks.count(),
                 "per_device_train_batch_size": trainer.args.per_device_train_batch_size,
                 "gradient_accumulation_steps": trainer.args.gradient_accumulation_steps,
             },

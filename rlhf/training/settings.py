@@ -198,6 +198,14 @@ class Optimizing(Tuning):
             raise ValueError("`max_steps: 0` trains nothing; leave it out to go by num_train_epochs")
         return self
 
+    one_process: ClassVar[str] = ""
+    """Why a method cannot be trained in several processes; empty: it can."""
+
+    @property
+    def mini_batch_size(self) -> int:
+        """Rows of one optimizer step."""
+        return self.global_batch_size
+
     def passes(self, rows: int) -> int:
         """How many rows are learned from in one epoch over this many."""
         return rows
@@ -255,6 +263,12 @@ def cut_batch(global_batch_size: int, training: Training) -> tuple[int, int]:
             hint=f"set training.per_device_train_batch_size in the profile to one of {fitting}, or change the batch",
         )
     return rows, share // rows
+
+
+def fewer_rows(global_batch_size: int, training: Training) -> int | None:
+    """At most half as many rows in memory at once as `cut_batch` gives; None where it is one already."""
+    rows, parts = cut_batch(global_batch_size, training)
+    return max((d for d in _divisors(rows * parts) if d <= rows // 2), default=None)
 
 
 def _divisors(n: int) -> Sequence[int]:

@@ -239,7 +239,7 @@ def test_a_loss_that_is_no_number_stops_the_run(micro_copy: Path, rows_ref: Make
     ("what", "training", "said"),
     [
         ({}, {"per_device_train_batch_size": 3}, "does not divide"),
-        ({}, {"num_processes": 2}, "several processes"),
+        ({}, {"num_processes": 3}, "does not divide by num_processes 3"),
         ({"max_length": 6}, {}, "none of the 8 chats is left"),
     ],
 )
