@@ -20,8 +20,6 @@ PINS = {
     canonicalize_name(name): pinned
     for name, pinned in re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), flags=re.MULTILINE)
 }
-UNSEEN = {"accelerate"}
-"""Needed without an import of ours: transformers' Trainer runs on it."""
 BROUGHT = {"pydantic-core", "fsspec"}
 """Other halves of a declared one: pydantic asks for one version of its core, datasets reads through fsspec."""
 
@@ -46,7 +44,7 @@ def names(requirements: list[Requirement]) -> set[str]:
 
 def test_what_the_packages_import_is_declared_and_the_reverse() -> None:
     extras = names([r for rs in EXTRAS.values() for r in rs])
-    assert imported("curation", "rlhf") - extras - BROUGHT == names(CORE) - UNSEEN
+    assert imported("curation", "rlhf") - extras - BROUGHT == names(CORE)
 
 
 def test_what_the_tests_import_is_declared() -> None:
