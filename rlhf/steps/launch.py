@@ -157,6 +157,7 @@ class _Rank:
             profile=room.profile.model_copy(update={"training": training}),
             name=room.name,
             log=self.log,
+            tracking=room.tracking,
             inputs=room.inputs,
         )
         self.pipe.send(_Share(train, step, own, self.number, folder / "meeting"))

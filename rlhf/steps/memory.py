@@ -60,6 +60,7 @@ def within_memory(train: Callable[[S, Room], dict[str, Any]], step: S, room: Roo
         release()  # only here: what was raised held on to the models
         del room.warnings[before:]  # they come again
         room = _halved(step, room, note, said)
+        before = len(room.warnings)
 
 
 def _halved(step: Optimizing, room: Room, note: Path, said: str) -> Room:
