@@ -49,14 +49,22 @@ def _again(cls: type[UserError], args: tuple[Any, ...], state: dict[str, Any]) -
 
 
 def disk_is_full(error: BaseException) -> bool:
-    """Whether something failed because there was no room to write to. Not every library says so by `errno`."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    """Whether something failed because there was no room to write to: on the disk, or within a quota or a limit on the
+    size of files. Not every library says so by `errno`.
+    """
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return True
     said = str(error)
     return isinstance(error, Exception) and any(sign in said for sign in _FULL)
 
 
-_FULL = ("No space left on device", "Disk quota exceeded", "database or disk is full")
+_FULL = (
+    "No space left on device",
+    "Disk quota exceeded",
+    "File too large",
+    "database or disk is full",
+    "] . unexpected pos ",  # torch.save, when less was written than it gave
+)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

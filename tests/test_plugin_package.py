@@ -51,6 +51,28 @@ steps:
 """
 
 
+TRAINS = """
+recipe: acme
+steps:
+  asked: {{step: ingest, makes: conversations, datasets: [{{path: chats.jsonl, format: acme/qa, license: cc0-1.0}}]}}
+  one: {{step: pretrain, data: asked, vocab_size: 300, hidden_size: 32, num_attention_heads: 2, max_steps: 2, seed: 1}}
+  plain: {{step: sft, data: asked, policy: one, lora_r: 4, max_steps: 4, global_batch_size: 4}}
+  same: {{step: {focal}, data: asked, policy: one, lora_r: 4, max_steps: 4, global_batch_size: 4, focus: 0}}
+  focal: {{step: {focal}, data: asked, policy: one, lora_r: 4, max_steps: 4, global_batch_size: 4}}
+  rl:
+    step: {reinforce}
+    prompts: asked
+    policy: focal
+    rewards: [{operator}]
+    reward_weights: [-1.0]
+    max_steps: 1
+    num_ppo_epochs: 1
+    global_batch_size: 4
+    max_completion_length: 8
+    lora_r: 4
+"""
+
+
 class Place:
     """A folder with a recipe and rows, and the command with the package installed."""
 
@@ -127,6 +149,26 @@ def test_a_step_that_makes_a_policy_by_name_and_by_import_path(place: Place) -> 
         np.testing.assert_allclose(mixed[name], (one[name] + two[name]) / 2, rtol=1e-6)
 
 
+def test_a_method_of_training_a_reward_and_a_variant_of_ppo(place: Place) -> None:
+    """With a focus of 0 the focal loss is the likelihood of `sft`; with more, every token costs less (1 - p < 1)."""
+    rows = [{"q": f"What is {i}?", "a": f"It is {i}, and after it comes {i + 1}."} for i in range(8)]
+    (place.folder / "chats.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    names = {"focal": "acme/focal", "reinforce": "acme/reinforce", "operator": "acme/shouting"}
+    place.recipe(TRAINS, **names)
+    place.rlhf("run", "acme.yaml")
+    shown = {name: step.get("metrics") or {} for name, step in place.steps("show").items()}
+    for loss in ("loss_first", "loss_last"):
+        assert shown["same"][loss] == pytest.approx(shown["plain"][loss], abs=1e-5)
+        assert 0 < shown["focal"][loss] < shown["plain"][loss]
+    assert shown["rl"]["updates"] == 1
+    assert shown["rl"]["reward_first"] <= 0
+
+    places = {"focal": "Focal", "reinforce": "Reinforce"}
+    by_path = {name: f"acme_rlhf.methods:{cls}" for name, cls in places.items()}
+    place.recipe(TRAINS, **by_path, operator="acme_rlhf.ops:Shouting")
+    assert {step["state"] for step in place.steps("plan").values()} == {"cached"}
+
+
 @pytest.mark.parametrize("operator", ["acme/shouting", "acme_rlhf.ops:Shouting"])
 def test_the_same_class_decides_pairs_and_judges(place: Place, operator: str) -> None:
     place.recipe(JUDGES, operator=operator)
@@ -151,7 +193,8 @@ def test_a_near_miss_names_the_plugin(place: Place) -> None:
 def test_the_documentation_shows_this_code() -> None:
     text = (HERE.parent / "docs" / "extend.md").read_text()
     shown = dict(re.findall(r"<!-- (\S+) -->\n```\w+\n(.*?)```", text, flags=re.DOTALL))
-    assert set(shown) == {"acme_rlhf/ops.py", "acme_rlhf/formats.py", "acme_rlhf/steps.py", "pyproject.toml"}
+    modules = ("ops", "formats", "steps", "methods", "trainers")
+    assert set(shown) == {*(f"acme_rlhf/{name}.py" for name in modules), "pyproject.toml"}
     for file, code in shown.items():
         real = (PACKAGE / file).read_text()
         if file == "pyproject.toml":  # from the entry points on, without the plugin that is broken on purpose

@@ -8,6 +8,7 @@ apart.
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 _PLAIN = "{% for message in messages %}{{ message.content }}{% endfor %}"
+_LINE = 300
+"""Characters of another library's error; PEFT names every weight that it misses."""
 _SHORT = 12
 """Digits of a digest that people see."""
 
@@ -91,7 +94,7 @@ def load_policy(
         model = merged(model, path)
     model = model.to(device=where, dtype=compute_dtype(dtype, where))
     if on_top:
-        model = PeftModel.from_pretrained(model, adapters[-1])
+        model = with_adapter(model, adapters[-1])
     tokenizer = load_tokenizer(folder)
     if not chats and not tokenizer.chat_template:
         tokenizer.chat_template = _PLAIN
@@ -146,6 +149,26 @@ def is_sum(folder: Path) -> bool:
     return bool(config.get("peft_type") != "ADAPTION_PROMPT")
 
 
+def with_adapter(model: PreTrainedModel, folder: Path, **how: Any) -> PeftModel:
+    """The model with the adapter of this folder on top.
+
+    Raises:
+        UserError: the adapter was made for another model.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message="Found missing adapter keys")  # peft would draw them at random
+            return PeftModel.from_pretrained(model, folder, **how)
+    except (RuntimeError, ValueError, KeyError, UserWarning) as error:
+        if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
+            raise
+        raise UserError(
+            f"the adapter {title(folder)} does not fit the {model.config.model_type} model that it is put on: "
+            f"{_first_line(error)[:_LINE]}",
+            hint="an adapter goes with the base that it was trained on; `lineage.json` beside it names it by digest",
+        ) from error
+
+
 def merged(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
     """The model with the adapter of this folder added to its weights.
 
@@ -153,7 +176,7 @@ def merged(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
         UserError: the adapter is of a kind that is no sum.
     """
     kind = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8")).get("peft_type")
-    wrapped: Any = PeftModel.from_pretrained(model, folder)
+    wrapped: Any = with_adapter(model, folder)
     if not hasattr(wrapped, "merge_and_unload") or not hasattr(wrapped.base_model, "merge_and_unload"):
         raise UserError(
             f"{title(folder)} is a {kind} adapter, which cannot be added to the weights",

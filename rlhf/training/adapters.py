@@ -27,7 +27,7 @@ from transformers import (
 
 from curation.errors import UserError
 from curation.models.lineage import Lineage, parents
-from curation.models.loading import merged, title, trusted, whole_model
+from curation.models.loading import merged, title, trusted, whole_model, with_adapter
 from curation.models.numerics import compute_dtype
 from curation.models.pointer import check_folder
 from curation.models.saving import copy_tokenizer, save_model
@@ -94,7 +94,7 @@ def load_parent(
         model.requires_grad_(True)  # what an adapter was merged into came out frozen
     if not going_on:
         return model
-    found = PeftModel.from_pretrained(model, adapters[-1], is_trainable=True)
+    found = with_adapter(model, adapters[-1], is_trainable=True)
     found.peft_config["default"].base_model_name_or_path = str(base)  # else peft asks the Hub for a model of that name
     return found
 

@@ -8,6 +8,7 @@ and always when all weights are trained: no second model is kept). Either way wh
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -99,12 +100,16 @@ class Trainer(Ours, DPOTrainer):
         return [c for c, _ in found], [r for _, r in found]
 
 
-def train(step: Dpo, room: Room) -> dict[str, Any]:
-    """Trains, measures and writes the policy to `room.out`; returns the fields of `Done`."""
+def train(step: Dpo, room: Room, trainer_class: Callable[..., Trainer] = Trainer) -> dict[str, Any]:
+    """Trains, measures and writes the policy to `room.out`; returns the fields of `Done`.
+
+    Args:
+        trainer_class: A variant's: a subclass of `Trainer`, its own arguments bound by `functools.partial`.
+    """
     run = Run(step, room, step.policy)
     rows, held_out = encoded_pairs(step, run)
     model = load_parent(run.parent, step, run.device, run.training.attn_implementation)
-    trainer = Trainer(
+    trainer = trainer_class(
         model=model,
         args=DPOConfig(
             **run.arguments(len(rows)),

@@ -144,6 +144,8 @@ class Actors:
             weights.requires_grad_(_of(POLICY, name) or _of(VALUE, name))
             if weights.requires_grad:
                 weights.data = weights.data.float()
+        # DoRA's lengths of the weights' columns: in the reference they are those of the base, not 0.
+        self._lengths = {n: p.detach().clone() for n, p in self.policy_weights.items() if "lora_magnitude" in n}
         self.use(())
         fuse(self.inner)
         self._kept: tuple[Micro, Tensor] | None = None
@@ -239,6 +241,7 @@ class Actors:
         """Leaves this share of the policy's way from the reference, in a straight line between their weights.
 
         A new adapter's way is its second matrix, which is 0 in the reference; the first one means nothing without it.
+        DoRA's is also how long it has made the columns of the weights.
         """
         if share == 1:
             return
@@ -248,6 +251,8 @@ class Actors:
                 weights.lerp_(every[name.replace(f".{POLICY}", f".{REFERENCE}")], 1 - share)
             elif "lora_B" in name:
                 weights.mul_(share)
+            elif name in self._lengths:
+                weights.lerp_(self._lengths[name], 1 - share)
 
     def computing(self) -> torch.autocast:
         """The arithmetic that `dtype` asks for."""

@@ -7,6 +7,7 @@ sequence classifier reads the last token that is not padding), so such a tokeniz
 from __future__ import annotations
 
 import types
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -75,8 +76,12 @@ def _read_last(model: PreTrainedModel) -> None:
     model.forward = types.MethodType(forward, model)
 
 
-def train(step: Reward, room: Room) -> dict[str, Any]:
-    """Trains, measures and writes the reward model to `room.out`; returns the fields of `Done`."""
+def train(step: Reward, room: Room, trainer_class: Callable[..., Trainer] = Trainer) -> dict[str, Any]:
+    """Trains, measures and writes the reward model to `room.out`; returns the fields of `Done`.
+
+    Args:
+        trainer_class: A variant's: a subclass of `Trainer`, its own arguments bound by `functools.partial`.
+    """
     run = Run(step, room, step.policy)
     pad = separate_pad(run.tokenizer, run.template.ends)
     run.tokenizer.pad_token = run.tokenizer.convert_ids_to_tokens(pad)
@@ -87,7 +92,7 @@ def train(step: Reward, room: Room) -> dict[str, Any]:
     refs: list[Ref[Preferences]] = step.data
     rows, held_out = run.encode(refs, encode, max_length=step.max_length, what="pairs")
     model = as_reward_model(load_parent(run.parent, step, run.device, run.training.attn_implementation), pad, step.seed)
-    trainer = Trainer(
+    trainer = trainer_class(
         model=model,
         args=RewardConfig(
             **run.arguments(len(rows)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from trl import SFTConfig, SFTTrainer
@@ -27,8 +28,12 @@ class Trainer(Ours, SFTTrainer):
         use_compact_head(self.inner)
 
 
-def train(step: Sft, room: Room) -> dict[str, Any]:
-    """Trains, measures and writes the policy to `room.out`; returns the fields of `Done`."""
+def train(step: Sft, room: Room, trainer_class: Callable[..., Trainer] = Trainer) -> dict[str, Any]:
+    """Trains, measures and writes the policy to `room.out`; returns the fields of `Done`.
+
+    Args:
+        trainer_class: A variant's: a subclass of `Trainer`, its own arguments bound by `functools.partial`.
+    """
     run = Run(step, room, step.policy)
 
     def encode(rows: Any, bar: Any) -> Encodings:
@@ -43,7 +48,7 @@ def train(step: Sft, room: Room) -> dict[str, Any]:
     refs: list[Ref[Conversations]] = step.data
     rows, held_out = run.encode(refs, encode, max_length=step.max_length, what="chats")
     model = load_parent(run.parent, step, run.device, run.training.attn_implementation)
-    trainer = Trainer(
+    trainer = trainer_class(
         model=model,
         args=SFTConfig(
             **run.arguments(len(rows)),

@@ -123,3 +123,23 @@ def test_a_model_without_its_weights_says_so(micro_copy: Path) -> None:
     with pytest.raises(UserError, match="holds no weights") as caught:
         load_policy(micro_copy)
     assert "weights: false" in caught.value.hint
+
+
+@pytest.mark.parametrize("what", ["other sizes", "another layer", "weights are missing"])
+@pytest.mark.parametrize("merge", [True, False])
+def test_an_adapter_of_another_base_is_refused(micro_copy: Path, add_adapter: Any, what: str, merge: bool) -> None:
+    """PEFT stops at other shapes with a page of them, and draws what is missing at random with a warning."""
+    folder = add_adapter(micro_copy, "strange")
+    file = folder / "adapter_model.safetensors"
+    weights = load_file(file)
+    if what == "other sizes":
+        weights = {name: w[:, :-1].contiguous() for name, w in weights.items()}
+    elif what == "another layer":
+        weights = {name.replace("layers.1.", "layers.7."): w for name, w in weights.items()}
+    else:
+        weights = {name: w for name, w in weights.items() if "q_proj" not in name}
+    save_file(weights, file, metadata={"format": "pt"})
+    with pytest.raises(UserError, match=r"the adapter .* does not fit the llama model") as refused:
+        load_policy(folder, merge=merge)
+    assert "trained on" in refused.value.hint
+    assert len(str(refused.value)) < 1000

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, LoraModel, PeftModel, get_peft_model
 from small_runs import model_ref, publish, room
 from torch import Tensor
 from transformers import AutoModelForCausalLM
@@ -124,6 +124,30 @@ def test_mixtures_are_those_of_peft_and_say_how_far_off_they_are(micro_copy: Pat
         assert (logits(folder) - model.eval()(IDS).logits).abs().max() < 1e-5
     assert done.metrics["relative_error"] > 0.1
     assert any("approximation" in text for text in own.warnings)
+
+
+@pytest.mark.parametrize("how", ["dare_linear", "dare_ties"])
+def test_mixtures_that_drop_at_random_are_those_of_peft(
+    micro_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: Any
+) -> None:
+    """On the same random numbers, for which one layer is enough: PEFT draws others for a new adapter in between."""
+    one_layer = {"target_modules": ["q_proj"], "layers_to_transform": [1]}
+    folders = [adapter(micro_copy, 1, **one_layer), adapter(micro_copy, 2, **one_layer)]
+    _, folder, _ = merged(tmp_path / "room", folders, weights=[0.7, -0.3], combination_type=how, density=0.5, seed=7)
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(micro_copy), folders[0], adapter_name="a")
+    model.load_adapter(folders[1], adapter_name="b")
+    mix = LoraModel._generalized_task_arithmetic_weighted_adapter
+
+    def seeded(*args: Any, **more: Any) -> Any:
+        torch.manual_seed(7)
+        return mix(*args, **more)
+
+    monkeypatch.setattr(LoraModel, "_generalized_task_arithmetic_weighted_adapter", seeded)
+    model.add_weighted_adapter(["a", "b"], [0.7, -0.3], "mixed", combination_type=how, density=0.5)
+    model.set_adapter("mixed")
+    with torch.no_grad():
+        assert (logits(folder) - model.eval()(IDS).logits).abs().max() < 1e-5
+    assert (logits(folder) - logits(micro_copy)).abs().max() > 1e-3
 
 
 def test_svd_is_exact_where_the_rank_allows_and_the_nearest_where_not(micro_copy: Path, tmp_path: Path) -> None:

@@ -248,6 +248,22 @@ def test_a_reward_model_on_the_policys_base_is_an_adapter_with_the_scorers_numbe
     assert scored.parts["below"] == pytest.approx(RewardScore(reward=reward).score(chats), abs=1e-5)
 
 
+@pytest.mark.parametrize("shape", [{}, {"use_dora": True}, {"use_rslora": True}], ids=["lora", "dora", "rslora"])
+def test_moved_back_all_the_way_the_policy_is_the_reference(
+    micro: Path, begun: Callable[..., PPO], shape: dict[str, Any]
+) -> None:
+    """Half of the way is nearer than the whole one, and none of it is no way at all."""
+    ppo = begun(micro, global_batch_size=8, max_completion_length=8, **shape)
+    assert abs(ppo.rollout().kl) < 1e-6
+    stirred(ppo)
+    far = ppo.rollout().kl
+    ppo.actors.move_back(0.5)
+    near = ppo.rollout().kl
+    assert 0 < near < far / 2
+    ppo.actors.move_back(0.0)
+    assert abs(ppo.rollout().kl) < 1e-6
+
+
 def test_a_reward_model_of_another_base_is_a_model_of_its_own(
     micro_copy: Path, micro: Path, rows_ref: Make, tmp_path: Path, begun: Callable[..., PPO]
 ) -> None:
