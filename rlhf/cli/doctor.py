@@ -142,7 +142,10 @@ def _device() -> list[Finding]:
         return [Finding("device", "wrong", f"torch does not import: {error}", "`make venv`, or pip install torch")]
     instructions = f" ({found['cpu']})" if "cpu" in found else ""
     speed = "bfloat16 is fast here" if has_bfloat16() else "bfloat16 is computed in float32 here"
-    return [Finding("device", "ok", f"{found['device']}{instructions}, {found['threads']} torch threads, {speed}")]
+    text = f"{found['device']}{instructions}, {found['threads']} torch threads, {speed}"
+    if found["device"] == "cpu":
+        return [Finding("device", "ok", text)]
+    return [Finding("device", "note", text, "this project's figures are from CPUs: on this device nothing is measured")]
 
 
 def _store(given: str | None) -> list[Finding]:
