@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from curation.artifact import Kind, identity, pointers
 from curation.errors import RecipeError, UserError, did_you_mean
+from curation.labeling.bell import Bell
 from curation.progress import SILENT, Progress
 from rlhf.recipe.child import Finished, Job
 from rlhf.recipe.identity import as_json, code_mark, step_key
@@ -34,6 +35,8 @@ State = Literal["done", "cached", "failed", "waiting", "gated", "skipped"]
 
 _TRIES = 5
 """Looks in a row that may fail while a run is watched."""
+_RESTS = 10
+"""A watched run that is woken all the time sleeps this many times as long as it looks."""
 _VERSIONS = ("rlhf-curation", "torch", "transformers", "trl", "peft", "datasets", "polars", "numpy")
 
 
@@ -145,8 +148,9 @@ def run(
         wait: Wait for another run that works on the same step; False fails instead and names the holder.
         listener: Hears how it goes on.
         gate: Says why a finished step's `require` does not hold, or None; default `rlhf.recipe.gates.check`.
-        watch: Stay while steps wait for people: look again every `labeling.poll_s` seconds of the profile, and go on
-            with what comes after. A Ctrl-C in between ends the run as if it had not been watched.
+        watch: Stay while steps wait for people: look again every `labeling.poll_s` seconds of the profile, or as soon
+            as somebody answers on a server of ours, and go on with what comes after. A Ctrl-C in between ends the run
+            as if it had not been watched.
 
     Raises:
         UserError: a name in `choice` is no step, or a file that the settings name is missing.
@@ -180,10 +184,16 @@ class _Run:
         """Whether a step that waits is only looked at again."""
         self.failures = 0
         """Looks in a row that failed."""
+        self.bell = Bell(None)
+        """Wakes a watched run when somebody answers."""
+        self.look_s = 0.0
+        """Seconds that the last look took."""
 
     def go(self) -> RunResult:
         order = list(self.loaded.order)
         self.listener.begin(order, self.loaded)
+        if self.watch and self.loaded.profile.labeling.backend == "argilla":
+            self.bell = Bell(self.loaded.profile.labeling.api_url)
         with Worker() as worker:
             try:
                 for name in order:
@@ -215,9 +225,8 @@ class _Run:
         self.looking = True
         self.result.exit_code = _exit_code(self.result.outcomes.values())
         self.note()
-        time.sleep(self.loaded.profile.labeling.poll_s)
-        self.idle += self.loaded.profile.labeling.poll_s
-        moved = False
+        self.idle += self.bell.wait(self.loaded.profile.labeling.poll_s, _RESTS * self.look_s)
+        began, moved = time.monotonic(), False
         for name in order:
             before = self.result.outcomes[name]
             if before.state != "waiting" and not (moved and before.state == "skipped"):
@@ -236,6 +245,7 @@ class _Run:
                 self.listener.ended(name, outcome)
             if outcome.state == "failed":
                 break
+        self.look_s = time.monotonic() - began
 
     def skip_rest(self, order: list[str], because: str) -> None:
         for name in order:

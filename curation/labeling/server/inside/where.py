@@ -36,6 +36,8 @@ class Where:
     def __init__(self, dataset: Any) -> None:
         self.values: dict[str, Any] = {"dataset": hex_id(dataset.id)}
         self.parts = ["r.dataset_id = :dataset"]
+        self.shrinks = False
+        """Whether it leaves a person's own queue, which gets shorter with each answer."""
 
     def bind(self, value: Any) -> str:
         """A place for a value."""
@@ -114,6 +116,7 @@ class Where:
         parts = []
         mine = self._mine(scope).replace(" AND ", "WHERE ", 1)
         if "pending" in wanted:
+            self.shrinks = scope.user is not None
             parts.append(f"r.id NOT IN (SELECT p.record_id FROM responses p {mine})")
         if given := [v for v in wanted if v != "pending"]:
             held = f"p.status IN (SELECT value FROM json_each({self.bind(json.dumps(given))}))"
