@@ -83,8 +83,8 @@ class Labeling(Settings):
     workspace: str | None = None
     """Workspace of that server whose data sets are meant. None: `rlhf`."""
     poll_s: float = Field(20.0, ge=0.1)
-    """Seconds between two looks at what people said, while `rlhf run --watch` stays. An answer on a server of `rlhf label
-    serve` wakes it before."""
+    """Seconds between two looks at what people said, while `rlhf run --watch` stays. An answer on a server of
+    `rlhf label serve` wakes it before."""
 
 
 class Endpoint(Settings):
