@@ -26,6 +26,11 @@ _BUSY = (429, 502, 503, 504)
 """Of a server or a proxy that asks to come again."""
 _UNSURE = (502, 504)
 """Of a proxy whose server may have heard."""
+_HINTS = {
+    404: "someone deleted it in the UI, it seems; run again, which puts up what lacks an answer. What was said is kept",
+    413: "a proxy in front of it takes no request of this size; raise its limit to 16 MB",
+}
+_BROKEN = "something in the server broke, and its log says what (`rlhf label serve` keeps server.log in its folder)"
 
 
 class Refused(UserError):
@@ -118,7 +123,8 @@ class Wire:
             return Refused(
                 f"{at} is too busy ({status}), {tries} times", status=status, said=said, tries=tries, hint=hint
             )
-        return Refused(f"{at} refuses {what} ({status}): {said}", status=status, said=said, tries=tries)
+        hint = _HINTS.get(status, _BROKEN if status >= 500 else "")
+        return Refused(f"{at} refuses {what} ({status}): {said}", status=status, said=said, tries=tries, hint=hint)
 
     def _gone(self, error: Exception, tries: int) -> UserError:
         at, often = f"Argilla at {self.api_url}", f", {tries} times" if tries > 1 else ""

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.heavy
 
 
 class Line(BaseHTTPRequestHandler):
-    """Passes on what it is asked, except where a fault is due: `busy` (503), `lost` (heard, then cut), `slow`."""
+    """Passes on what it is asked, except where a fault is due: `busy` (503), `broken` (500), `lost` (heard, then cut), `slow`."""
 
     target: str
     faults: list[str]
@@ -46,6 +46,9 @@ class Line(BaseHTTPRequestHandler):
         fault = self.faults.pop(0) if self.faults and place == "bulk" else ""
         if fault == "busy":
             self.send_error(503)
+            return
+        if fault == "broken":
+            self.send_error(500)
             return
         if fault == "slow":
             self.connection.settimeout(5)
@@ -173,6 +176,18 @@ def test_an_annotator_s_key_can_put_nothing_up_and_the_message_says_whose_can(se
         )
     assert "owner" in caught.value.hint
     assert caught.value.tries == 1
+
+
+def test_what_is_gone_and_what_broke_is_said_with_what_to_do(server: Any) -> None:
+    wire = Wire(server.url, server.owner.api_key, "ARGILLA_API_KEY")
+    with pytest.raises(Refused, match=r"refuses DELETE datasets/\S+ \(404\)") as caught:
+        wire.ask("DELETE", f"datasets/{'0' * 8}-0000-4000-8000-{'0' * 12}")
+    assert "run again" in caught.value.hint
+    with line(server, "broken") as (url, _):
+        wire = Wire(url, server.owner.api_key, "ARGILLA_API_KEY")
+        with pytest.raises(Refused, match=r"\(500\)") as caught:
+            wire.ask("POST", "records/bulk", {"items": []})
+    assert "server.log" in caught.value.hint
 
 
 def test_texts_that_no_server_has_seen(server: Any) -> None:
