@@ -30,7 +30,8 @@ pytestmark = pytest.mark.heavy
 
 
 class Line(BaseHTTPRequestHandler):
-    """Passes on what it is asked, except where a fault is due: `busy` (503), `broken` (500), `lost` (heard, then cut), `slow`."""
+    """Passes on what it is asked, except where a fault is due: `busy` (503), `broken` (500), `lost` (heard, then cut),
+    `slow`."""
 
     target: str
     faults: list[str]
