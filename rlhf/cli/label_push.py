@@ -27,6 +27,27 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--guidelines", metavar="FILE", help="what people should go by, in Markdown")
     parser.add_argument("--min-submitted", type=int, metavar="N", help="people who answer each item (default: 1)")
+    parser.add_argument("--max-answers", type=int, metavar="N", help="answers in all that are enough (default: all)")
+    parser.add_argument(
+        "--aspects",
+        action="append",
+        metavar="NAME[=MEANING]",
+        help="rate: what earns points; may be given again",
+    )
+    parser.add_argument("--reasons", metavar="WORD,WORD", help="review: why a chat may be dropped")
+    parser.add_argument("--ask", choices=["pairs", "ranking"], help="compare: how people see more than two answers")
+    parser.add_argument(
+        "--cross-prompt", type=int, metavar="N", help="compare: so many pairs of answers to different prompts as well"
+    )
+    parser.add_argument("--gold", metavar="FILE", help="questions whose answer is known, mixed in (JSON lines)")
+    parser.add_argument("--gold-items", type=float, metavar="N", help="how many, or a share (default: 0.1)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SETTING=VALUE",
+        help="any other setting of the step: --set consensus=bradley_terry; may be given again",
+    )
     parser.add_argument("--name", metavar="NAME", help="what it is called (default: as the file, or the step)")
     parser.add_argument("--format", metavar="FORMAT", default="auto", help="what a record looks like (default: auto)")
     label_reach.add_flags(parser)
@@ -40,16 +61,14 @@ def run(args: argparse.Namespace) -> int:
     from rlhf.recipe.run import run as run_recipe
     from rlhf.recipe.view import view
 
-    settings: dict[str, Any] = {}
-    if args.guidelines:
-        settings["guidelines"] = str(Path(args.guidelines).expanduser().absolute())
-    if args.min_submitted is not None:
-        settings["min_submitted"] = args.min_submitted
+    settings = step_settings(args)
     name = args.name or (f"{args.step.replace('.', '-')}-{args.question}" if args.step else name_of(args.source))
     there = Path(args.source).expanduser()
     source = str(there.absolute()) if there.exists() else args.source
     asking = Asking(name, args.question, source, args.step, args.format, settings)
     store = label_reach.open_store(args)
+    if args.step is None and there.is_file():
+        warn_of_shapes(there, args)
     loaded = asking.loaded(sets=label_reach.sets(args, store), profile=args.profile)
     new = asking.keep(store)  # first: whatever lies before people has a name here, also after a kill
     with view(sys.stderr) as listener:
@@ -69,6 +88,62 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(f"{name}: everything is answered; `rlhf label pull {name} --out DIR` writes it")
     return 0
+
+
+_OF = {"aspects": "rate", "reasons": "review", "ask": "compare", "cross_prompt": "compare"}
+"""Flags that one question has."""
+
+
+def step_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """What the flags say of the step.
+
+    Raises:
+        RecipeError: a flag is for another question.
+    """
+    from curation.errors import RecipeError
+    from rlhf.recipe.overrides import changes
+
+    for flag, question in _OF.items():
+        if getattr(args, flag) is not None and args.question != question:
+            what = f"--{flag.replace('_', '-')} is for `--question {question}`, and here it is {args.question}"
+            raise RecipeError(what, hint="rlhf label push --help says which question has which")
+    said = {name: getattr(args, name) for name in ("min_submitted", "max_answers", "ask", "cross_prompt", "gold_items")}
+    settings = {name: value for name, value in said.items() if value is not None}
+    for name, file in (("guidelines", args.guidelines), ("gold_file", args.gold)):
+        if file:
+            settings[name] = str(Path(file).expanduser().absolute())
+    if args.aspects:
+        pairs = (text.partition("=") for one in args.aspects for text in ([one] if "=" in one else one.split(",")))
+        settings["aspects"] = {name.strip(): meaning.strip() for name, _, meaning in pairs}
+    if args.reasons:
+        settings["reasons"] = [word.strip() for word in args.reasons.split(",") if word.strip()]
+    for change in changes(args.set):
+        place = list(change.path)
+        if len(place) > 1:
+            raise RecipeError(f"{change.flag}: a setting of the step is one word", hint="--set consensus=majority")
+        settings[str(place[0])] = _plain(change.node)
+    return settings
+
+
+def _plain(node: Any) -> Any:
+    """The value of a node as JSON has it."""
+    value = node.value
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list) else value
+
+
+def warn_of_shapes(path: Path, args: argparse.Namespace) -> None:
+    """Says which records of a file cannot be asked about.
+
+    Raises:
+        UserError: none of them can.
+    """
+    from curation.registry import FORMATS, lookup
+    from rlhf.cli.label_shape import look
+
+    if warning := look(path, args.question, lookup(FORMATS, args.format)()):
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 def failure(result: RunResult, name: str) -> UserError:

@@ -124,6 +124,33 @@ def test_what_a_step_of_a_recipe_made_is_rated(label: Any, labeling_server: Serv
     assert code == 2 and said["error"]["hint"] == "did you mean 'chats'?"
 
 
+def test_flags_reach_the_question_and_the_wrong_file_is_refused(
+    label: Any, labeling_server: Server, tmp_path: Path
+) -> None:
+    def turns(prompt: str, answer: str) -> dict[str, Any]:
+        return {"messages": [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]}
+
+    file = wrote(tmp_path / "talks.jsonl", [turns("a", "b"), {"prompt": "p", "chosen": "x", "rejected": "y"}])
+    known = wrote(tmp_path / "known.jsonl", [{**turns("c", "nonsense"), "points": {"wit": 1}}])
+    code, said, _ = label("push", file, "--question", "compare", "--aspects", "wit")
+    assert (code, said["error"]["what"]) == (2, "--aspects is for `--question rate`, and here it is compare")
+    words = ("--question", "rate", "--aspects", "wit=it made me laugh", "--gold", known, "--gold-items", "1")
+    code, said, _ = label("push", file, *words)
+    assert (code, said["message"]) == (0, "0 of 3 answered")
+    dataset = said["url"].split("/dataset/")[1].split("/")[0]
+    asked = labeling_server.made("GET", f"datasets/{dataset}/questions")["items"]
+    assert [(q["name"], q["description"]) for q in asked][0] == ("wit", "it made me laugh")
+    assert {r["fields"]["answer"][0]["content"] for r in records(labeling_server, said["url"])} == {
+        "b",
+        "x",
+        "nonsense",
+    }
+    only = wrote(tmp_path / "only.jsonl", [turns("a", "b")])
+    code, said, _ = label("push", only, "--question", "compare")
+    assert code == 1 and said["error"]["what"].startswith("only.jsonl, line 1: it holds `messages`")
+    assert "`--question rate or review` would fit it" in said["error"]["hint"]
+
+
 def theirs(server: Server, name: str, fields: list[str], question: dict[str, Any], rows: list[list[str]]) -> list[Any]:
     """A data set as somebody else makes one; its records."""
     workspace = server.made("GET", "me/workspaces")["items"][0]["id"]
