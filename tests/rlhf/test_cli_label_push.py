@@ -139,12 +139,9 @@ def test_flags_reach_the_question_and_the_wrong_file_is_refused(
     assert (code, said["message"]) == (0, "0 of 3 answered")
     dataset = said["url"].split("/dataset/")[1].split("/")[0]
     asked = labeling_server.made("GET", f"datasets/{dataset}/questions")["items"]
-    assert [(q["name"], q["description"]) for q in asked][0] == ("wit", "it made me laugh")
-    assert {r["fields"]["answer"][0]["content"] for r in records(labeling_server, said["url"])} == {
-        "b",
-        "x",
-        "nonsense",
-    }
+    assert (asked[0]["name"], asked[0]["description"]) == ("wit", "it made me laugh")
+    answers = {record["fields"]["answer"][0]["content"] for record in records(labeling_server, said["url"])}
+    assert answers == {"b", "x", "nonsense"}
     only = wrote(tmp_path / "only.jsonl", [turns("a", "b")])
     code, said, _ = label("push", only, "--question", "compare")
     assert code == 1 and said["error"]["what"].startswith("only.jsonl, line 1: it holds `messages`")
