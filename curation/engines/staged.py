@@ -89,16 +89,14 @@ class Staged:
         entries: list[Entry] = []
         for i, folder in enumerate(self.folders):
             folder.mkdir(parents=True, exist_ok=True)
-            if not all(self.marked(i, n).exists() for n in range(self.count)):
+            if not self.done(i):
                 tidy(folder)
                 self.stage(i)
             marks = [self.mark(i, n) for n in range(self.count)]
             entries += joined([counted(mark) for mark in marks])
             self.dropped = sum(sum(entry.dropped.values()) for entry in entries)
-            needed = {base_of(self.kept(i, n)).resolve() for n in range(self.count)}
-            for path in (path for before in self.folders[:i] for path in before.glob("*.arrow")):
-                if not path.name.endswith(".dropped.arrow") and path.resolve() not in needed:
-                    path.unlink()
+            if i + 1 == len(self.stages) or not self.done(i + 1):
+                self.forget(i)
         last = len(self.stages) - 1
         dropped = [path for folder in self.folders for path in sorted(folder.glob("*.dropped.arrow"))]
         return Outcome([self.kept(last, n) for n in range(self.count)], dropped, entries)
@@ -144,6 +142,20 @@ class Staged:
                     kept += mark["rows"]
                     dropped += mark["dropped"]
                     bar.advance(mark["given"], kept=kept, dropped=dropped)
+
+    def done(self, i: int) -> bool:
+        """Whether every batch of a stage is."""
+        return all(self.marked(i, n).exists() for n in range(self.count))
+
+    def forget(self, i: int) -> None:
+        """Deletes the rows of earlier stages that nobody needs after this one, the last that is done.
+
+        What a stage before it needed may be gone: a run may have been killed in here.
+        """
+        needed = {base_of(self.kept(i, n)).resolve() for n in range(self.count)}
+        for path in (path for before in self.folders[:i] for path in before.glob("*.arrow")):
+            if not path.name.endswith(".dropped.arrow") and path.resolve() not in needed:
+                path.unlink()
 
     def given(self, i: int, n: int) -> pl.DataFrame:
         """The rows that a batch begins a stage with."""

@@ -195,6 +195,38 @@ def test_texts_that_nobody_edits_are_written_once(tmp_path: Path) -> None:
     assert sizes[:3] == [0, 0, 0] and sizes[3] > 100_000  # edited, so that nobody needs the others any more
 
 
+@pytest.mark.parametrize("last", [[], [Normalize()]], ids=["selections", "texts"])
+def test_a_run_that_is_killed_while_it_deletes_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: list[Operator]
+) -> None:
+    rows, operators = chats(60), [Halves(), ExactDedup(), Words(), Model(), Split(test=0.5), *last]
+    clean = outcome(curate(rows, operators, engine=Local(20)))
+    unlink, left = Path.unlink, 0
+
+    def bounded(path: Path, missing_ok: bool = False) -> None:
+        nonlocal left
+        if path.suffix == ".arrow":
+            left -= 1
+            if left < 0:
+                raise KeyboardInterrupt
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", bounded)
+    for count in range(100):
+        left = count
+        try:
+            done = outcome(curate(rows, operators, engine=Local(20), work=tmp_path / str(count)))
+        except KeyboardInterrupt:
+            left = 100
+            done = outcome(curate(rows, operators, engine=Local(20), work=tmp_path / str(count)))
+            assert done[0].equals(clean[0]) and done[1].equals(clean[1]) and done[2] == clean[2]
+        else:
+            break
+    assert 8 < count < 100  # every deletion was the last one once
+    again = outcome(curate(rows, operators, engine=Local(20), work=tmp_path / str(count)))
+    assert again[0].equals(clean[0]) and again[1].equals(clean[1]) and again[2] == clean[2]
+
+
 def test_other_rows_operators_or_batches_start_over(tmp_path: Path) -> None:
     rows = chats(30)
     one = outcome(curate(rows, [Words(), Keep(condition="words > 3")], work=tmp_path))
