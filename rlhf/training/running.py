@@ -100,9 +100,13 @@ class Ours(Trainer):
         )
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> tuple[list[Any], Any]:
-        """The parts of an optimizer step, in which every row is going to weigh the same."""
-        if isinstance(self.order, BatchOrder):
-            parts = ranks.Parts.mine(self.order, self._train_batch_size)
+        """The parts of an optimizer step, in which every row is going to weigh the same.
+
+        Trainers that write answers draw prompts in an order of their own, always in equal parts.
+        """
+        order = self._get_train_sampler()
+        if isinstance(order, BatchOrder):
+            parts = ranks.Parts.mine(order, self._train_batch_size)
             rows, mine = parts.rows(self.state.global_step)
             self._shares = [rows / (n * parts.count) if n else math.inf for n in mine]
             epoch_iterator = ranks.without_labels(epoch_iterator, mine, IGNORED)

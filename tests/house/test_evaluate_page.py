@@ -33,7 +33,7 @@ def test_a_step_on_the_page_is_one(name: str) -> None:
 
 def test_the_page_shows_gold_a_study_and_a_calibration() -> None:
     steps = list(shown().values())
-    assert any("gold" in s for s in steps) and any("calibrate" in s for s in steps)
+    assert any("gold_file" in s for s in steps) and any("calibrate" in s for s in steps)
     assert any("people" in judge for s in steps for judge in s.get("judges", ()) if isinstance(judge, dict))
 
 

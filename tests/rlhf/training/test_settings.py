@@ -35,6 +35,7 @@ OURS = {
         "dtype",
         "global_batch_size",
         "held_out_rows",
+        "rounds",
         "rewards_l2_coefficient",
     ),
 }

@@ -23,7 +23,7 @@ import argilla_server
 from . import bulk, connections, indexes, savings
 from .engine import database, texts
 from .headers import Guarded
-from .queue import work
+from .queue import Working
 from .texts import catch_up
 
 connections.use()
@@ -31,6 +31,5 @@ savings.use()
 bulk.use()
 indexes.prepare(database())
 catch_up(texts(), database())
-work()
 
-app: Any = Guarded(argilla_server.app)
+app: Any = Working(Guarded(argilla_server.app))

@@ -85,6 +85,25 @@ def _on_the_disk(binary: Path, folder: Path) -> str:
             return url
 
 
+class Working:
+    """An application beside which jobs are worked on from the moment it is ready.
+
+    Jobs import and read what the application imports and reads on its way up: threads that did so beside it could keep
+    it from getting there.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def sent(message: Any) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                work()  # nothing is served yet: what stands as taken was taken by a process before this one
+            await send(message)
+
+        await self.app(scope, receive, sent if scope["type"] == "lifespan" else send)
+
+
 def work() -> None:
     """Begins to work on the jobs of a queue that was provided here, in threads that end with the process."""
     if not _ours:
