@@ -17,6 +17,9 @@ from curation.models.loading import load_policy
 from curation.models.saving import save_model
 from rlhf.recipe.identity import artifact_digest
 from rlhf.steps.dpo import Dpo
+from rlhf.steps.ppo import Ppo
+from rlhf.steps.reward import Reward
+from rlhf.steps.rloo import Rloo
 from rlhf.steps.sft import Sft
 from rlhf.training.encoding import for_sft
 
@@ -83,3 +86,19 @@ def test_pairs_too(base: tuple[Path, set[str]], rows_ref: Make, run_step: Run) -
     assert adapted(made) == names
     assert done.curves["loss"][0][1] == pytest.approx(0.6931, abs=1e-4)  # log 2: policy and reference are one
     assert done.metrics["held_out"]["margin"] > 0
+
+
+def test_a_reward_model_too(base: tuple[Path, set[str]], rows_ref: Make, run_step: Run) -> None:
+    folder, names = base
+    rows = [pair(i, split="test" if i % 5 == 0 else "train") for i in range(20)]
+    _, made, _ = run_step(Reward(data=rows_ref(rows), policy=model_ref(folder), **QUICK), beside=folder)
+    assert adapted(made) == names
+
+
+@pytest.mark.parametrize("method", [Ppo, Rloo])
+def test_those_that_answer_too(base: tuple[Path, set[str]], rows_ref: Make, run_step: Run, method: Any) -> None:
+    folder, names = base
+    settings = {**QUICK, "global_batch_size": 16, "max_steps": 2, "max_completion_length": 8, "rewards": ["brevity"]}
+    step = method(prompts=rows_ref([chat(i) for i in range(8)]), policy=model_ref(folder), **settings)
+    _, made, _ = run_step(step, beside=folder)
+    assert adapted(made) == names
