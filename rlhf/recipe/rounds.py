@@ -17,6 +17,7 @@ from curation.artifact import Policy, Ref, pointers
 from rlhf.recipe.document import Path_
 from rlhf.recipe.rebase import mapped
 from rlhf.recipe.step import Step
+from rlhf.recipe.wiring import reached
 
 MOST = 100
 """Rounds that a recipe may have."""
@@ -130,20 +131,8 @@ def renamed(step: Step, names: Mapping[str, str]) -> Step:
 def _between(start: str, end: str, steps: Mapping[str, Step]) -> list[str]:
     """The steps that stand on one step and that another stands on, the latter among them, in the recipe's order."""
     needs = {name: {p.step for _, p, _ in pointers(step) if isinstance(p, Ref)} for name, step in steps.items()}
-    above, below = _reached(end, needs), set[str]()
+    above, below = reached(end, needs), set[str]()
     for name in steps:
-        if start in _reached(name, needs) - {name}:
+        if start in reached(name, needs) - {name}:
             below.add(name)
     return [name for name in steps if name in above & below]
-
-
-def _reached(name: str, needs: Mapping[str, set[str]]) -> set[str]:
-    """A step and all that it stands on."""
-    found: set[str] = set()
-    open_ = [name]
-    while open_:
-        here = open_.pop()
-        if here not in found:
-            found.add(here)
-            open_ += needs.get(here, ())
-    return found

@@ -26,6 +26,7 @@ from rlhf.recipe.manifest import Manifest
 from rlhf.recipe.plan import bind_step
 from rlhf.recipe.step import Step
 from rlhf.recipe.store import Store
+from rlhf.recipe.wiring import reached
 from rlhf.recipe.worker import Worker
 
 if TYPE_CHECKING:
@@ -110,21 +111,26 @@ class Choice:
             RecipeError: one of the names is no step.
         """
         steps = loaded.steps
-        for name in map(loaded.called, filter(None, (self.only, self.from_, self.until, *self.redo))):
+        for name in filter(None, (self.only, self.from_, self.until, *self.redo)):
             if name not in steps:
                 raise RecipeError(f"there is no step {name!r}", hint=did_you_mean(name, steps))
         chosen = set(steps)
         if self.only:
-            chosen &= {loaded.called(self.only)}
+            chosen &= {self.only}
         if self.from_:
-            chosen &= _after(loaded.called(self.from_), loaded)
+            chosen &= _after(self.from_, loaded)
         if self.until:
-            chosen &= _before(loaded.called(self.until), loaded)
+            chosen &= _before(self.until, loaded)
         return chosen
+
+    def called(self, loaded: LoadedRecipe) -> Choice:
+        """The same with the steps that the names mean: of one with rounds, the last."""
+        only, from_, until = (name and loaded.called(name) for name in (self.only, self.from_, self.until))
+        return Choice(only, from_, until, frozenset(map(loaded.called, self.redo)))
 
 
 def _before(name: str, loaded: LoadedRecipe) -> set[str]:
-    return {name}.union(*(_before(source, loaded) for source in loaded.needs(name)))
+    return reached(name, {other: loaded.needs(other) for other in loaded.steps})
 
 
 def _after(name: str, loaded: LoadedRecipe) -> set[str]:
@@ -173,7 +179,8 @@ class _Run:
     ) -> None:
         self.loaded, self.store, self.wait, self.listener, self.gate = loaded, store, wait, listener, gate
         self.watch = watch
-        self.chosen, self.redo = choice.names(loaded), frozenset(map(loaded.called, choice.redo))
+        choice = choice.called(loaded)
+        self.chosen, self.redo = choice.names(loaded), choice.redo
         self.result = RunResult()
         self.began = time.time()
         self.stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(self.began)) + f"-{int(self.began * 1000) % 1000:03d}"

@@ -5,7 +5,7 @@ Known from the settings alone, before any file is opened. An artifact that nobod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -139,3 +139,15 @@ def _misfit(
 def _problem(what: str, path: Path_, locate: Locate, hint: str) -> Problem:
     found = locate(path)
     return Problem(what, found.place, found.dotted, hint)
+
+
+def reached(name: str, needs: Mapping[str, Iterable[str]]) -> set[str]:
+    """A step and all that it stands on, near or far; each is looked at once, however many ways lead to it."""
+    found: set[str] = set()
+    open_ = [name]
+    while open_:
+        here = open_.pop()
+        if here not in found:
+            found.add(here)
+            open_ += needs.get(here, ())
+    return found

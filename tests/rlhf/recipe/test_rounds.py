@@ -14,6 +14,7 @@ from rlhf import Recipe
 from rlhf.cli import main
 from rlhf.recipe.load import LoadedRecipe, load
 from rlhf.recipe.problem import RecipeProblems
+from rlhf.recipe.run import Choice
 
 RECIPE = """
 recipe: rounds
@@ -59,6 +60,13 @@ def test_each_round_begins_with_the_policy_of_the_one_before(recipe: Path) -> No
     assert loaded.steps["report"].names == {"dpo_1": "dpo_1", "dpo_3": "dpo", "base": "base"}  # type: ignore[attr-defined]
     assert loaded.called("dpo") == "dpo_3" and loaded.called("dpo_1") == "dpo_1" and loaded.called("chats") == "chats"
     assert loaded.find("steps", "human_2").place.line == loaded.find("steps", "human").place.line
+
+
+def test_a_hundred_rounds_are_looked_through_once(recipe: Path) -> None:
+    """Each round can be reached in two ways, and so the first in two to the power of a hundred."""
+    loaded = load(recipe, sets=["dpo.rounds=100", "report.require=null"])
+    wanted = Choice(until="dpo").called(loaded).names(loaded)
+    assert wanted == loaded.steps.keys() - {"reward", "report"} and len(wanted) == 3 + 3 * 100
 
 
 def test_a_reward_model_on_the_way_is_a_part_of_each_round(recipe: Path) -> None:
