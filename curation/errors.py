@@ -67,6 +67,11 @@ _FULL = (
 )
 
 
+def first_line(error: BaseException) -> str:
+    """What another library's error says, in one line; its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A hint that names the closest of `known`, or lists them all when none is close and they are few."""
     names = sorted(set(known))

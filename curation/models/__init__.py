@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from curation.models.lineage import Lineage, parents
+from curation.models.lineage import Lineage, chain_of, parents
 from curation.models.pointer import NamesModel, OutsideModel, bind_model
 from curation.models.settings import DType, Sampling
 
@@ -92,6 +92,7 @@ __all__ = [
     "ask",
     "bind_model",
     "can_swap",
+    "chain_of",
     "chat_ids",
     "compute_dtype",
     "device",

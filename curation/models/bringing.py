@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, GenerationConfig
 
-from curation.errors import UserError, did_you_mean
+from curation.errors import UserError, did_you_mean, first_line
 from curation.models.lineage import FILE, Lineage
 from curation.models.loading import load_tokenizer
 from curation.models.pointer import OutsideModel
@@ -100,7 +100,7 @@ def _copy(path: Path, out: Path, written: str, dtype: str, trust_remote_code: bo
         config = AutoConfig.from_pretrained(out, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError) as error:
         hint = "a model that brings its own code needs `base: {trust_remote_code: true}`"
-        raise UserError(f"the config of {written} cannot be read: {_first_line(error)}", hint=hint) from error
+        raise UserError(f"the config of {written} cannot be read: {first_line(error)}", hint=hint) from error
     if getattr(config, "quantization_config", None):
         raise UserError(
             f"{written} is quantized ({config.quantization_config.get('quant_method', 'some method')})",
@@ -117,7 +117,7 @@ def _copy(path: Path, out: Path, written: str, dtype: str, trust_remote_code: bo
                 save_file(tensors, out / file.name, metadata={"format": "pt"})
         except SafetensorError as error:
             raise UserError(
-                f"{file.name} of {written} is damaged: {_first_line(error)}", hint="was it copied whole?"
+                f"{file.name} of {written} is damaged: {first_line(error)}", hint="was it copied whole?"
             ) from error
     if dtype != "auto":
         _edit(out / "config.json", dtype=dtype, torch_dtype=None)
@@ -195,7 +195,3 @@ def _figures(out: Path, tokenizer: PreTrainedTokenizerBase, written: str) -> dic
         "context": getattr(text, "max_position_embeddings", None),
         "architecture": config.model_type,
     }
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

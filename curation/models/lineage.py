@@ -61,6 +61,15 @@ class Lineage:
             raise UserError(f"{path} is damaged", hint="run the step that made the model again with --redo") from error
 
 
+def chain_of(folder: Path) -> list[Path]:
+    """The folders that make up a model, bottom up: the base, then adapters; the artifact itself is the last.
+
+    Raises:
+        UserError: one of them is gone.
+    """
+    return [*parents(folder), folder]
+
+
 def parents(folder: Path) -> list[Path]:
     """The folders that an artifact stands on, bottom up: the base, then adapters. Empty for a full model.
 

@@ -20,8 +20,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from transformers.utils import logging
 
 from curation.artifact import Ref
-from curation.errors import UserError
-from curation.models.lineage import FILE, parents
+from curation.errors import UserError, first_line
+from curation.models.lineage import FILE, chain_of
 from curation.models.numerics import compute_dtype, device
 from curation.models.pointer import OutsideModel, check_folder
 from curation.models.template import ChatTemplate
@@ -78,13 +78,12 @@ def load_policy(
         UserError: the folder holds no such model, it is damaged, or a parent is gone.
     """
     where = where or device()
-    chain = parents(folder)
-    base, adapters = (chain[0], [*chain[1:], folder]) if chain else (folder, [])
+    base, *adapters = chain_of(folder)
     check_folder(base, title(base))
     for path in adapters:
         check_adapter(path)
     if dtype == "auto":
-        dtype = str(_config(base).get("dtype") or _config(base).get("torch_dtype") or "float32")
+        dtype = str(model_config(base).get("dtype") or model_config(base).get("torch_dtype") or "float32")
     on_top = bool(adapters) and (not merge or not is_sum(adapters[-1]))
     to_merge = adapters[:-1] if on_top else adapters
     model: Any = whole_model(
@@ -132,7 +131,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"the tokenizer of {title(folder)} cannot be read: {_first_line(error)}",
+            f"the tokenizer of {title(folder)} cannot be read: {first_line(error)}",
             hint="is the folder whole? A fast tokenizer is one file, tokenizer.json, as `save_pretrained` writes it",
         ) from error
     return tokenizer
@@ -145,12 +144,12 @@ def generation_config(folder: Path) -> GenerationConfig | None:
 
 def is_sum(folder: Path) -> bool:
     """Whether an adapter adds something to the weights, so that it can be merged; a LLaMA-Adapter does not."""
-    config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    config = adapter_config(folder)
     return bool(config.get("peft_type") != "ADAPTION_PROMPT")
 
 
-def with_adapter(model: PreTrainedModel, folder: Path, **how: Any) -> PeftModel:
-    """The model with the adapter of this folder on top.
+def with_adapter(model: PreTrainedModel | PeftModel, folder: Path, **how: Any) -> PeftModel:
+    """The model with the adapter of this folder on top, or beside those that it has.
 
     Raises:
         UserError: the adapter was made for another model.
@@ -158,13 +157,16 @@ def with_adapter(model: PreTrainedModel, folder: Path, **how: Any) -> PeftModel:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message="Found missing adapter keys")  # peft would draw them at random
+            if isinstance(model, PeftModel):
+                model.load_adapter(str(folder), **how)
+                return model
             return PeftModel.from_pretrained(model, folder, **how)
     except (RuntimeError, ValueError, KeyError, UserWarning) as error:
         if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
             raise
         raise UserError(
             f"the adapter {title(folder)} does not fit the {model.config.model_type} model that it is put on: "
-            f"{_first_line(error)[:_LINE]}",
+            f"{first_line(error)[:_LINE]}",
             hint="an adapter goes with the base that it was trained on; `lineage.json` beside it names it by digest",
         ) from error
 
@@ -175,7 +177,7 @@ def merged(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
     Raises:
         UserError: the adapter is of a kind that is no sum.
     """
-    kind = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8")).get("peft_type")
+    kind = adapter_config(folder).get("peft_type")
     wrapped: Any = with_adapter(model, folder)
     if not hasattr(wrapped, "merge_and_unload") or not hasattr(wrapped.base_model, "merge_and_unload"):
         raise UserError(
@@ -213,7 +215,7 @@ def whole_model(auto: Any, folder: Path, dtype: torch.dtype, attn_implementation
         if isinstance(error, torch.OutOfMemoryError):
             raise
         hint = "is the folder whole, and of this model? One that brings its own code needs `trust_remote_code: true`"
-        raise UserError(f"the model {title(folder)} cannot be loaded: {_first_line(error)}", hint=hint) from error
+        raise UserError(f"the model {title(folder)} cannot be loaded: {first_line(error)}", hint=hint) from error
     if missing := sorted(info["missing_keys"]):
         raise UserError(
             f"the model {title(folder)} lacks {len(missing)} of its weights, the first is {missing[0]}",
@@ -229,10 +231,10 @@ def check_adapter(folder: Path) -> None:
         UserError: it cannot be read, or is a reward model's.
     """
     try:
-        config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+        config = adapter_config(folder)
     except (OSError, ValueError) as error:
         raise UserError(
-            f"the adapter {title(folder)} cannot be read: {_first_line(error)}",
+            f"the adapter {title(folder)} cannot be read: {first_line(error)}",
             hint="run the step that made it again with --redo; one from outside needs its adapter_config.json",
         ) from error
     if config.get("task_type") == "SEQ_CLS":
@@ -241,15 +243,21 @@ def check_adapter(folder: Path) -> None:
         )
 
 
-def _config(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+def model_config(folder: Path) -> dict[str, Any]:
+    """What a full model's folder says of it, as it stands there."""
+    return _settings(folder / "config.json")
+
+
+def adapter_config(folder: Path) -> dict[str, Any]:
+    """What an adapter's folder says of it, as it stands there."""
+    return _settings(folder / "adapter_config.json")
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
 
 def title(folder: Path) -> str:
     """What people call a model: the digest of an artifact, short, or the place of a folder from outside."""
     return folder.name[:_SHORT] if (folder / FILE).exists() else str(folder)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

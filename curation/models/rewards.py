@@ -16,7 +16,7 @@ from torch import nn
 from transformers import AutoModelForSequenceClassification
 
 from curation.errors import UserError
-from curation.models.lineage import parents
+from curation.models.lineage import chain_of
 from curation.models.loading import generation_config, load_policy, load_tokenizer, merged, title, whole_model
 from curation.models.numerics import compute_dtype, device
 from curation.models.reading import batches, read
@@ -49,10 +49,10 @@ def load_reward(folder: Path, *, dtype: str = "float32", where: torch.device | N
         UserError: the folder holds no reward model, it is damaged, or a parent is gone.
     """
     where = where or device()
-    chain = parents(folder)
-    base = chain[0] if chain else folder
-    if chain:
-        under = load_policy(chain[-1], dtype="float32", where=torch.device("cpu"), merge=True)
+    chain = chain_of(folder)
+    base = chain[0]
+    if len(chain) > 1:
+        under = load_policy(chain[-2], dtype="float32", where=torch.device("cpu"), merge=True)
         model = merged(_classifier(under.model), folder)
     else:
         model = whole_model(AutoModelForSequenceClassification, folder, torch.float32)

@@ -7,7 +7,6 @@ adapters add up, so those of a stack beside each other are the stack.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +15,17 @@ from typing import Any
 from peft import PeftModel
 
 from curation.errors import UserError, did_you_mean
-from curation.models.lineage import parents
-from curation.models.loading import Loaded, check_adapter, generation_config, load_policy, load_tokenizer, title
+from curation.models.lineage import chain_of
+from curation.models.loading import (
+    Loaded,
+    adapter_config,
+    check_adapter,
+    generation_config,
+    load_policy,
+    load_tokenizer,
+    title,
+    with_adapter,
+)
 from curation.models.packing import pack
 from curation.models.template import ChatTemplate
 
@@ -38,8 +46,8 @@ class Swapping:
     """
 
     def __init__(self, policies: Mapping[str, Path], first: str, *, dtype: str = "float32") -> None:
-        root = _chain(policies[first])[0]
-        here = {name: folder for name, folder in policies.items() if _chain(folder)[0] == root}
+        root = chain_of(policies[first])[0]
+        here = {name: folder for name, folder in policies.items() if chain_of(folder)[0] == root}
         self.base = next((name for name, folder in here.items() if folder == root), BASE)
         """The name of the base alone."""
         self.folders = {self.base: root, **here}
@@ -50,19 +58,16 @@ class Swapping:
         self._peft: PeftModel | None = None
         whole = False
         for name, folder in here.items():
-            chain = _chain(folder)[1:]
+            chain = chain_of(folder)[1:]
             for path in chain:
                 check_adapter(path)
             if why := _why_not(chain):
                 self.refused[name] = why
                 continue
             for path in chain:
-                model: Any = one.model
-                if self._peft is None:
-                    self._peft = PeftModel.from_pretrained(model, path, adapter_name=path.name)
-                elif path.name not in self._peft.peft_config:
-                    self._peft.load_adapter(str(path), adapter_name=path.name)
-                whole = whole or bool(_config(path).get("use_dora"))  # which reads the weights of the base
+                if self._peft is None or path.name not in self._peft.peft_config:
+                    self._peft = with_adapter(self._peft or one.model, path, adapter_name=path.name)
+                whole = whole or bool(adapter_config(path).get("use_dora"))  # which reads the weights of the base
         self._one = replace(one, model=(self._peft or one.model).eval().requires_grad_(False))
         if not whole:
             pack(self._one.model)
@@ -81,7 +86,7 @@ class Swapping:
             )
         if name not in self.folders:
             raise UserError(f"there is no policy {name!r} here", hint=did_you_mean(name, self.folders))
-        root, *adapters = _chain(self.folders[name])
+        root, *adapters = chain_of(self.folders[name])
         if self._peft is not None:
             tuner: Any = self._peft.base_model
             if adapters:
@@ -98,23 +103,18 @@ class Swapping:
     def stack(self, name: str) -> list[str]:
         """What a policy consists of, the base first and itself last, by the names that are known and else by digest."""
         called = {folder: known for known, folder in self.folders.items()}
-        return [called.get(path, title(path)) for path in _chain(self.folders[name])]
+        return [called.get(path, title(path)) for path in chain_of(self.folders[name])]
 
 
 def can_swap(folder: Path) -> bool:
     """Whether a policy can be one of several on a base in memory."""
-    return not _why_not(_chain(folder)[1:])
-
-
-def _chain(folder: Path) -> list[Path]:
-    """Base, then adapters bottom up."""
-    return [*parents(folder), folder]
+    return not _why_not(chain_of(folder)[1:])
 
 
 def _why_not(chain: list[Path]) -> str:
     """Why these adapters are not the stack when they lie beside each other; empty when they are."""
     for path in chain:
-        config = _config(path)
+        config = adapter_config(path)
         if config.get("peft_type") != "LORA":
             return f"{title(path)} is a {config.get('peft_type')} adapter, which cannot lie beside LoRA adapters"
         if len(chain) > 1 and config.get("use_dora"):
@@ -122,8 +122,3 @@ def _why_not(chain: list[Path]) -> str:
         if config.get("modules_to_save") or config.get("trainable_token_indices"):
             return f"{title(path)} brings whole layers or tokens of its own"
     return ""
-
-
-def _config(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((path / "adapter_config.json").read_text(encoding="utf-8"))
-    return found

@@ -12,7 +12,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from curation.errors import UserError
+from curation.errors import UserError, first_line
 from curation.operators.pii_spans import Found
 
 _INSTALL = "pip install 'rlhf-curation[names]'"
@@ -49,9 +49,8 @@ def _analyzer(folder: Path) -> tuple[Any, str]:
     try:
         engine.load()
     except (OSError, ValueError, ImportError, AttributeError) as error:
-        what = (str(error).strip().splitlines() or [type(error).__name__])[0]
         hint = "a pipeline for another version of spaCy cannot be read; install the one that goes with yours"
-        raise UserError(f"the spaCy pipeline {place.name} cannot be loaded: {what}", hint=hint) from error
+        raise UserError(f"the spaCy pipeline {place.name} cannot be loaded: {first_line(error)}", hint=hint) from error
     registry = RecognizerRegistry(
         recognizers=[SpacyRecognizer(supported_language=language)], supported_languages=[language]
     )

@@ -12,7 +12,7 @@ from curation import table
 from curation.artifact import Policy, Preferences, Ref, pointers
 from curation.conversation import Candidates, Conversation, Preference
 from curation.ledger import Ledger
-from curation.models import numerics_class, parents, release, set_threads, use_device
+from curation.models import chain_of, numerics_class, release, set_threads, use_device
 from curation.models.opened import close
 from curation.operator import PairScorer, Scorer
 from curation.operators.perplexity import Perplexity
@@ -157,7 +157,7 @@ def _look_beside(
 ) -> None:
     """Figures of each policy's answers that a judge may not see."""
     ground = (step.baseline or step.policies[0]).folder
-    base = (parents(ground) or [ground])[0]
+    base = chain_of(ground)[0]
     surprise = Perplexity(policy=Ref("base", base, base.name), dtype=step.dtype)
     chats = {name: said.chats(name) for name in players}
     together = [chat for own in chats.values() for chat in own]

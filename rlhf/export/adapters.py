@@ -10,14 +10,14 @@ import json
 import shutil
 from pathlib import Path
 
-from curation.models.lineage import parents
+from curation.models.lineage import chain_of
 
 _KEPT = ("adapter_config.json", "adapter_model.safetensors")
 
 
 def copy_adapters(policy: Path, out: Path, base_name: str) -> list[str]:
     """Copies the policy's adapters; returns the folder names, bottom up. A full model has none."""
-    chain = [*parents(policy), policy][1:]
+    chain = chain_of(policy)[1:]
     names = ["adapter"] if len(chain) == 1 else [f"adapter-{i}" for i in range(1, len(chain) + 1)]
     for name, source in zip(names, chain, strict=True):
         target = out / name

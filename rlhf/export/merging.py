@@ -16,8 +16,8 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from curation.errors import UserError
-from curation.models.lineage import Lineage, parents
-from curation.models.loading import is_sum
+from curation.models.lineage import Lineage, chain_of
+from curation.models.loading import is_sum, with_adapter
 from curation.models.saving import save_model
 
 TOLERANCE = 1e-4
@@ -47,16 +47,16 @@ def merge(policy: Path, out: Path, dtype: str) -> dict[str, float]:
         UserError: the merged logits differ by more than `TOLERANCE`; nothing is written then.
     """
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(policy)
-    chain = [*parents(policy), policy]
+    chain = chain_of(policy)
     model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(chain[0], dtype=torch.float32).eval()
     for adapter in chain[1:-1]:
-        model = PeftModel.from_pretrained(model, adapter).merge_and_unload()
+        model = with_adapter(model, adapter).merge_and_unload()
     error = 0.0
     expected = _logits(model, tokenizer)
     if len(chain) > 1 and not is_sum(policy):
         raise UserError("this adapter cannot be added to the weights", hint="export with `merged: false`")
     if len(chain) > 1:
-        attached = PeftModel.from_pretrained(model, policy).eval()
+        attached = with_adapter(model, policy).eval()
         expected = _logits(attached, tokenizer)
         model = attached.merge_and_unload()
         error = _largest_difference(expected, _logits(model, tokenizer))

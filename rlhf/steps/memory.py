@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from curation.errors import UserError
+from curation.errors import UserError, first_line
 from rlhf.recipe.profile import Training
 from rlhf.recipe.step import Room, Step
 from rlhf.recipe.store import write_atomically
@@ -56,7 +56,7 @@ def within_memory(train: Callable[[S, Room], dict[str, Any]], step: S, room: Roo
         except Exception as error:
             if not isinstance(step, Optimizing) or not out_of_memory(error):
                 raise
-            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            said = first_line(error)
         release()  # only here: what was raised held on to the models
         del room.warnings[before:]  # they come again
         room = _halved(step, room, note, said)

@@ -26,7 +26,7 @@ from transformers import (
 )
 
 from curation.errors import UserError
-from curation.models.lineage import Lineage, parents
+from curation.models.lineage import Lineage, chain_of
 from curation.models.loading import merged, title, trusted, whole_model, with_adapter
 from curation.models.numerics import compute_dtype
 from curation.models.pointer import check_folder
@@ -54,24 +54,11 @@ def load_parent(
 
     `new` and `merge_first` give the parent with all of its adapters merged; `continue` gives a PEFT model whose topmost
     adapter can be trained on.
-
-    Raises:
-        UserError: there is no adapter to continue, or a quantized base would have to take one in.
+    That the model can be used so, `rlhf.training.preflight.misfits` has looked at.
     """
-    chain = parents(folder)
-    base, adapters = (chain[0], [*chain[1:], folder]) if chain else (folder, [])
+    base, *adapters = chain_of(folder)
     check_folder(base, title(base))
     going_on = settings.adapter == "continue"
-    if going_on and not adapters:
-        raise UserError(
-            "`adapter: continue` needs a policy that is an adapter, and this one is a full model",
-            hint="use `adapter: new`",
-        )
-    if settings.quantized and adapters:
-        raise UserError(
-            "a base in 4 or 8 bits cannot take in the adapters that the policy stands on",
-            hint="leave out load_in_4bit, or export the policy merged and start from that",
-        )
     model: Any
     if settings.quantized:
         quantization = _quantization(settings, compute_dtype(settings.dtype, where))

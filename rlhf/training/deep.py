@@ -7,7 +7,6 @@ would only meet later: a reward head that the model cannot have, adapters that c
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +16,8 @@ from typing import Any
 from curation.artifact import Ref
 from curation.errors import UserError
 from curation.frame import to_rows
-from curation.models.lineage import parents
-from curation.models.loading import generation_config, load_tokenizer
+from curation.models.lineage import chain_of
+from curation.models.loading import generation_config, load_tokenizer, model_config
 from curation.models.template import ChatTemplate
 from rlhf.training.columns import held_out_rows, training_rows
 from rlhf.training.encoding import Encodings, for_dpo, for_kto, for_reward, for_sft
@@ -48,7 +47,7 @@ def look(step: Optimizing, refs: Sequence[Ref[Any]], model: Path) -> Inspection:
     Raises:
         UserError: the data have no part to train on, or the model has no chat template.
     """
-    chain = [*parents(model), model]
+    chain = chain_of(model)
     template = ChatTemplate(load_tokenizer(model), generation_config(chain[0]))
     rows, test = training_rows(refs), held_out_rows(refs)
     kind = getattr(step, "step", "")
@@ -76,7 +75,7 @@ def _encode(step: Any, kind: str, rows: Any, template: ChatTemplate, base: Path)
         return for_kto(found, template, max_length=step.max_length)
     from rlhf.training.answering import for_online  # TRL comes with it
 
-    context = int(_config(base).get("max_position_embeddings") or 2**31 - 1)
+    context = int(model_config(base).get("max_position_embeddings") or 2**31 - 1)
     if (most := getattr(step, "max_prompt_length", None)) is not None:  # `ppo` has one
         context = min(context, most + step.max_completion_length)
     reader: Any = Reader(template.tokenizer, template, context)
@@ -92,8 +91,3 @@ def _leaks(findings: Findings, rows: Any, test: Any) -> None:
     except UserError as error:
         findings.errors.append((error.what, error.hint or ""))
     findings.warnings += alike(rows, test)
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return found

@@ -17,9 +17,6 @@ import torch
 from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
 
-Adapter = tuple[Tensor, Tensor, float]
-"""A (r, in), B (out, r) and the scaling of their product."""
-
 
 def fuse(model: nn.Module) -> None:
     """Gives the model's LoRA layers, its gated MLPs made of them and its norms the operations of this module.

@@ -19,9 +19,9 @@ from rich.text import Text
 from transformers import AutoTokenizer, GenerationConfig
 
 from curation.artifact import Surroundings, bind, hash_file
-from curation.errors import UserError
+from curation.errors import UserError, first_line
 from curation.formats import Makes
-from curation.models.lineage import FILE, parents
+from curation.models.lineage import FILE, chain_of
 from curation.models.loading import generation_config, load_tokenizer
 from curation.models.pointer import OutsideModel, bind_model
 from curation.models.template import ChatTemplate
@@ -132,7 +132,7 @@ def template_of(model: str, chat_template_path: str | None = None) -> ChatTempla
     stop = None
     if (folder / FILE).exists():
         tokenizer: Any = load_tokenizer(folder)
-        stop = generation_config((parents(folder) or [folder])[0])
+        stop = generation_config(chain_of(folder)[0])
     else:
         bound = bind_model(OutsideModel(model), None, Surroundings(Path.cwd(), hash_file))
         if bound.path is None:
@@ -156,9 +156,8 @@ def _from_hub(model: OutsideModel) -> tuple[Any, Any]:
     try:
         tokenizer = AutoTokenizer.from_pretrained(model.written, revision=model.digest)
     except (OSError, ValueError, KeyError) as error:
-        what = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"the tokenizer of {model.written} cannot be had: {what}",
+            f"the tokenizer of {model.written} cannot be had: {first_line(error)}",
             hint="is the name right, and the Hub in reach? A folder or a .gguf file needs no network",
         ) from error
     try:

@@ -6,7 +6,6 @@ file, without training.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 
 from curation.errors import UserError
-from curation.models.loading import is_sum, title
+from curation.models.loading import is_sum, model_config, title
 from curation.models.template import ChatTemplate
 from rlhf.training.encoding import Counts
 from rlhf.training.settings import Optimizing
@@ -142,8 +141,7 @@ def misfits(step: Optimizing, chain: Sequence[Path]) -> list[tuple[str, str]]:
                 "use `adapter: new`",
             )
         )
-    config = json.loads((chain[0] / "config.json").read_text(encoding="utf-8"))
-    kind = str(config.get("model_type"))
+    kind = str(model_config(chain[0]).get("model_type"))
     if getattr(step, "step", "") == "reward" and kind not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
         found.append(
             (

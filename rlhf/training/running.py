@@ -28,7 +28,7 @@ from transformers.utils import logging as transformers_logging
 
 from curation.artifact import Policy, Ref
 from curation.errors import UserError
-from curation.models.lineage import parents
+from curation.models.lineage import chain_of
 from curation.models.loading import generation_config, load_tokenizer, title
 from curation.models.numerics import compute_dtype, numerics_class, set_threads, use_device
 from curation.models.pointer import check_folder
@@ -146,7 +146,7 @@ class Run:
         self.step, self.room = step, room
         self.training: Training = room.profile.training
         self.parent: Path = policy.folder
-        chain = [*parents(self.parent), self.parent]
+        chain = chain_of(self.parent)
         check_folder(chain[0], title(chain[0]))
         Findings(misfits(step, chain)).stop()
         self.device = use_device(self.training.device)
@@ -183,7 +183,7 @@ class Run:
             found = encode(rows, bar)
         findings = judge(found.counts, self.template, max_length=max_length, what=what)
         findings.stop()
-        leaks = alike(rows, test) if test is not None else []
+        leaks = alike(rows, test) if test is not None and ranks.first() else []  # its warnings are those that stay
         for text in [*findings.warnings, *leaks, *step_advice(len(found), self.step)]:
             self.room.warn(text)
         measured = encode(test.head(self.step.held_out_rows), Bar()) if test is not None else None

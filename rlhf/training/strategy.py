@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from curation.errors import UserError
+from curation.errors import UserError, first_line
 from curation.models.numerics import use_device
 
 _OURS = ("ACCELERATE_MIXED_PRECISION", "ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "OMP_NUM_THREADS")
@@ -76,9 +76,9 @@ def _read(config: Path, count: int) -> Any:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             asked, _, _ = _validate_launch_command(launch_command_parser().parse_args(flags))
     except (Exception, SystemExit) as error:  # whatever accelerate raises at a file that it cannot read
-        what = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"accelerate cannot use {config}: {what}", hint="`accelerate config --config_file FILE` writes one"
+            f"accelerate cannot use {config}: {first_line(error)}",
+            hint="`accelerate config --config_file FILE` writes one",
         ) from error
     return asked
 
