@@ -6,6 +6,13 @@ import os
 from pathlib import Path
 
 
+def put(written: Path, path: Path) -> None:
+    """Gives a file that was written beside its place its name there: all of it is there then, or none."""
+    flush(written)
+    os.replace(written, path)
+    flush(path.parent)
+
+
 def flush(path: Path) -> None:
     """Returns once a file's content, or the names in a folder, are on the disk."""
     handle = os.open(path, os.O_RDONLY)

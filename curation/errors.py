@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -70,6 +70,11 @@ _FULL = (
 def first_line(error: BaseException) -> str:
     """What another library's error says, in one line; its kind where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def keys_in_words(record: Mapping[str, Any]) -> str:
+    """What a record holds: its first keys, for a message about one that is not what it should be."""
+    return ", ".join(f"`{key}`" for key in list(record)[:6]) or "nothing"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -38,15 +38,19 @@ def of_pairs(pairs: Sequence[Preference]) -> list[Gold]:
     made: list[Gold] = []
     prompts: dict[str, list[Preference]] = {}
     for pair in pairs:
-        tie = pair.verdict == "tie"
         if pair.across:
             item = Across.item_of(pair.chosen, pair.rejected)
-            made.append((item, (1, 1) if tie else (1, 2) if item.chat(0) == pair.chosen else (2, 1)))
+            made.append((item, _ranks(pair, item.chat(0) == pair.chosen)))
         elif len(pair.chosen) == len(pair.rejected) == 1 and not same(pair.chosen[0], pair.rejected[0]):
             item = Pair.item(pair.prompt, pair.chosen[0], pair.rejected[0])
-            made.append((item, (1, 1) if tie else (1, 2) if item.answers[0] == pair.chosen[0] else (2, 1)))
+            made.append((item, _ranks(pair, item.answers[0] == pair.chosen[0])))
             prompts.setdefault(framed(pair.prompt), []).append(pair)
     return made + [found for own in prompts.values() if (found := _ranking(own))]
+
+
+def _ranks(pair: Preference, in_order: bool) -> Ranks:
+    """Of its two sides, in the order of an item; whether the chosen one comes first there."""
+    return (1, 1) if pair.verdict == "tie" else (1, 2) if in_order else (2, 1)
 
 
 def _ranking(pairs: Sequence[Preference]) -> Gold | None:

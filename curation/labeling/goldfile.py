@@ -9,11 +9,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from curation.conversation import Candidates, Conversation, Preference
-from curation.errors import UserError
+from curation.conversation import AnyRow, Candidates, Conversation, Preference
+from curation.errors import UserError, keys_in_words
 from curation.formats.messages import Messages
 from curation.formats.preference import PreferencePair
 from curation.formats.ratings import Ratings
@@ -85,8 +85,8 @@ def _lines(text: str, title: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _compared(record: Mapping[str, Any], _: Question | None) -> Preference | Gold:
     if "answers" in record:
-        rows = Ratings().rows({k: record[k] for k in ("prompt", "system", "answers") if k in record}, "candidates")
-        row = rows if isinstance(rows, str) else rows[0]
+        asked = {k: record[k] for k in ("prompt", "system", "answers") if k in record}
+        row = _first(Ratings().rows(asked, "candidates"))
         if not isinstance(row, Candidates):
             raise _Wrong(f"it is no prompt with answers ({row})")
         answers, ranks = [answer.message() for answer in row.answers], record.get("ranks")
@@ -99,18 +99,21 @@ def _compared(record: Mapping[str, Any], _: Question | None) -> Preference | Gol
             raise _Wrong("all answers share a rank, so whatever people say is right")
         item = Ranking.item(row.prompt, answers)
         return item, dense([ranks[answers.index(answer)] for answer in item.answers])
-    rows = PreferencePair().rows(record, "preferences")
-    row_ = rows if isinstance(rows, str) else rows[0]
-    if not isinstance(row_, Preference):
-        raise _Wrong(f"it holds {_keys(record)}, which is no pair ({row_})")
-    return row_.with_(verdict="tie") if record.get("verdict") == "tie" else row_
+    pair = _first(PreferencePair().rows(record, "preferences"))
+    if not isinstance(pair, Preference):
+        raise _Wrong(f"it holds {keys_in_words(record)}, which is no pair ({pair})")
+    return pair.with_(verdict="tie") if record.get("verdict") == "tie" else pair
+
+
+def _first(rows: Sequence[AnyRow] | str) -> AnyRow | str:
+    """The row that a record gave, or the reason why it gave none."""
+    return rows if isinstance(rows, str) else rows[0]
 
 
 def _chat(record: Mapping[str, Any]) -> Conversation:
-    rows = Messages().rows(record, "conversations")
-    row = rows if isinstance(rows, str) else rows[0]
+    row = _first(Messages().rows(record, "conversations"))
     if not isinstance(row, Conversation):
-        raise _Wrong(f"it holds {_keys(record)}, which is no chat ({row})")
+        raise _Wrong(f"it holds {keys_in_words(record)}, which is no chat ({row})")
     if not row.reply:
         raise _Wrong("the chat does not end on an answer, which is what people judge")
     return row
@@ -147,7 +150,3 @@ _MAKE: Mapping[Asks, Callable[[Mapping[str, Any], Question | None], Preference |
     "rate": _rated,
     "review": _reviewed,
 }
-
-
-def _keys(record: Mapping[str, Any]) -> str:
-    return ", ".join(f"`{key}`" for key in list(record)[:6]) or "nothing"

@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curation.errors import UserError
+from curation.errors import UserError, first_line
 
 if TYPE_CHECKING:
     from curation.models.pointer import OutsideModel
@@ -111,7 +111,7 @@ def _model2vec(folder: str, digest: str, name: str) -> Embedder:
     try:
         model = StaticModel.from_pretrained(folder, max_length=None)
     except Exception as error:  # it raises whatever its files made it raise
-        first = (str(error).splitlines() or [type(error).__name__])[0]
+        first = first_line(error)
         hint = "name a folder that `StaticModel.save_pretrained` wrote, or minishlab/potion-multilingual-128M"
         raise UserError(f"{name} holds no model2vec embedding: {first}", hint=hint) from error
     table = np.asarray(model.embedding, dtype=np.float32)

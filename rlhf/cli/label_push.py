@@ -121,16 +121,8 @@ def step_settings(args: argparse.Namespace) -> dict[str, Any]:
         place = list(change.path)
         if len(place) > 1:
             raise RecipeError(f"{change.flag}: a setting of the step is one word", hint="--set consensus=majority")
-        settings[str(place[0])] = _plain(change.node)
+        settings[str(place[0])] = change.node.plain()
     return settings
-
-
-def _plain(node: Any) -> Any:
-    """The value of a node as JSON has it."""
-    value = node.value
-    if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
-    return [_plain(one) for one in value] if isinstance(value, list) else value
 
 
 def warn_of_shapes(path: Path, args: argparse.Namespace) -> None:

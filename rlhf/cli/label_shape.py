@@ -93,8 +93,10 @@ def _numbered(path: Path) -> Iterator[tuple[int, Any]]:
 
 
 def _holds(record: Any) -> str:
+    from curation.errors import keys_in_words
+
     if not isinstance(record, dict):
         raw = getattr(record, "raw", record)
         text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
         return f"no JSON object but {text.strip()[:40]!r}"
-    return ", ".join(f"`{key}`" for key in list(record)[:6]) or "nothing"
+    return keys_in_words(record)

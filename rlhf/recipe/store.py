@@ -28,7 +28,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from curation.artifact import Kind, Rows
-from curation.durable import flush
+from curation.durable import flush, put
 from curation.errors import UserError
 from rlhf.recipe.identity import FileHashes, artifact_digest
 from rlhf.recipe.manifest import FORMAT, Made, Manifest
@@ -180,9 +180,5 @@ class Store:
 def write_atomically(path: Path, text: str) -> None:
     """The whole file or none of it, also when the machine loses power."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    with temporary.open("w", encoding="utf-8") as f:
-        f.write(text)
-        f.flush()
-        os.fsync(f.fileno())
-    os.replace(temporary, path)
-    flush(path.parent)
+    temporary.write_text(text, encoding="utf-8")
+    put(temporary, path)

@@ -66,7 +66,7 @@ class Compare(Acquires, MixesGold, AsksPeople, Step):
     """Pairs whose better answer is known, mixed in among the questions and not marked: they tell who answers with care.
     They count as answers, and never become preferences. Where people rank, prompts are taken of which every two of as
     many answers are decided; see `gold_file`, too."""
-    gold_items: float = Field(0.1, gt=0)
+    gold_items: float = Field(0.1, gt=0)  # unlike in `MixesGold`: it has been a part of this step's key from the start
     """How many gold questions: a share of the questions that are asked, where it is less than 1, else their number."""
 
     @model_validator(mode="after")

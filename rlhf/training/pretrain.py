@@ -10,7 +10,6 @@ checkpoint and ends in the same bytes.
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
-from curation.durable import flush
+from curation.durable import put
 from curation.errors import UserError
 from curation.frame import to_rows
 from curation.models.lineage import Lineage
@@ -239,9 +238,7 @@ class Saved:
     def write(self, state: dict[str, Any]) -> None:
         half = self.path.with_suffix(".half")
         torch.save(state, half)
-        flush(half)
-        os.replace(half, self.path)
-        flush(self.path.parent)
+        put(half, self.path)
         self._last = time.monotonic()
 
     def read(self) -> dict[str, Any] | None:
@@ -412,6 +409,5 @@ def _tokens(frame: pl.DataFrame, tokenizer: PreTrainedTokenizerFast, path: Path)
         with half.open("wb") as out:
             for ids in _rendered(frame, tokenizer):
                 np.asarray(ids, dtype=np.uint32).tofile(out)
-        flush(half)
-        os.replace(half, path)
+        put(half, path)
     return path

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "steps"))
+
+import asking_room
 
 from curation.models.lineage import Lineage
 from rlhf import Recipe
@@ -35,12 +39,7 @@ steps:
 
 @pytest.fixture
 def recipe(tmp_path: Path, micro: Path) -> Path:
-    asks = [f"How do I {v} the {n}?" for v in ("open", "fix", "clean") for n in ("door", "box", "lamp", "tent")]
-    chats = [[{"role": "user", "content": a}, {"role": "assistant", "content": "With care."}] for a in asks]
-    (tmp_path / "chats.jsonl").write_text("".join(json.dumps({"messages": c}) + "\n" for c in chats))
-    path = tmp_path / "rounds.yaml"
-    path.write_text(RECIPE.format(base=micro))
-    return path
+    return asking_room.recipe(tmp_path, RECIPE, micro)
 
 
 def needs(loaded: LoadedRecipe) -> dict[str, list[str]]:
@@ -157,20 +156,8 @@ def test_the_shipped_recipe_runs_and_more_rounds_leave_the_first_as_they_are(
     assert section.count("decided by brevity, a rule") == 3 and "loss " in section
 
 
-def fill(folder: Path) -> int:
-    """Says of each pair on the forms that the shorter answer is better; how many."""
-    filled = 0
-    for form in folder.glob("*.csv"):
-        with form.open(encoding="utf-8-sig", newline="") as f:
-            lines = list(csv.DictReader(f))
-        for line in lines:
-            filled += not line["verdict"]
-            line["verdict"] = line["verdict"] or ("a" if len(line["answer_a"]) <= len(line["answer_b"]) else "b")
-        with form.open("w", encoding="utf-8", newline="") as f:
-            writer = csv.DictWriter(f, list(lines[0]))
-            writer.writeheader()
-            writer.writerows(lines)
-    return filled
+def shorter(row: dict[str, str]) -> str:
+    return "a" if len(row["answer_a"]) <= len(row["answer_b"]) else "b"
 
 
 def test_where_people_label_the_run_waits_in_each_round(recipe: Path, tmp_path: Path) -> None:
@@ -183,7 +170,7 @@ def test_where_people_label_the_run_waits_in_each_round(recipe: Path, tmp_path: 
         assert run.exit_code == 3
         (waiting,) = [name for name, outcome in run.result.outcomes.items() if outcome.state == "waiting"]
         waited.append(waiting)
-        assert fill(store / "labeling" / waiting) > 0
+        assert asking_room.fill_all(store / "labeling" / waiting, shorter) > 0
     assert waited == ["human_1", "human_2"] and run.exit_code == 0
     assert run["human_2"].manifest.decided_by == "people"
     log = [json.loads(line) for file in (store / "labels").rglob("*.jsonl") for line in file.read_text().splitlines()]

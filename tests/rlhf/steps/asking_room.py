@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,32 @@ def fill(path: Path, write: Callable[[Cells], Cells | None]) -> None:
     writer.writeheader()
     writer.writerows({**row, **(write(row) or {})} for row in rows)
     path.write_text(text.getvalue(), encoding="utf-8")
+
+
+def fill_all(folder: Path, better: Callable[[Cells], str], limit: int | None = None) -> int:
+    """Says of each pair that is open on the forms of a folder which answer is better (a or b); how many."""
+    filled = 0
+
+    def write(row: Cells) -> Cells | None:
+        nonlocal filled
+        if row["verdict"] or (limit is not None and filled >= limit):
+            return None
+        filled += 1
+        return {"verdict": better(row)}
+
+    for form in sorted(folder.glob("*.csv"), key=lambda p: (len(p.name), p.name)):
+        fill(form, write)
+    return filled
+
+
+def recipe(folder: Path, text: str, base: Path) -> Path:
+    """A recipe beside the twelve chats that it reads from `chats.jsonl`; `{base}` in its text is the model."""
+    asks = [f"How do I {v} the {n}?" for v in ("open", "fix", "clean") for n in ("door", "box", "lamp", "tent")]
+    chats = [[{"role": "user", "content": a}, {"role": "assistant", "content": "With care."}] for a in asks]
+    (folder / "chats.jsonl").write_text("".join(json.dumps({"messages": c}) + "\n" for c in chats))
+    path = folder / "recipe.yaml"
+    path.write_text(text.format(base=base))
+    return path
 
 
 def chat(prompt: str, *answer: str, **more: Any) -> conversation.Conversation:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import random
 from pathlib import Path
 from typing import Any
+
+import asking_room
 
 from curation import conversation, table
 from curation.artifact import Ref
@@ -65,19 +66,11 @@ class Site:
 
     def answer(self, limit: int | None = None) -> int:
         """Fills in what is open, form by form; gives the number of answers."""
-        filled = 0
-        for form in sorted(self.forms.glob("*.csv"), key=lambda p: (len(p.name), p.name)):
-            with form.open(encoding="utf-8-sig", newline="") as f:
-                lines = list(csv.DictReader(f))
-            for line in lines:
-                if not line["verdict"] and (limit is None or filled < limit):
-                    line["verdict"] = "a" if "check" in (line.get("answer_a") or line["chat_a"]) else "b"
-                    filled += 1
-            with form.open("w", encoding="utf-8", newline="") as f:
-                writer = csv.DictWriter(f, list(lines[0]))
-                writer.writeheader()
-                writer.writerows(lines)
-        return filled
+
+        def better(row: dict[str, str]) -> str:
+            return "a" if "check" in (row.get("answer_a") or row["chat_a"]) else "b"
+
+        return asking_room.fill_all(self.forms, better, limit)
 
     def to_the_end(self, step: Compare) -> tuple[list[str], Done]:
         said = []

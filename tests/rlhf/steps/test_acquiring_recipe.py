@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from pathlib import Path
 
+import asking_room
 import pytest
 
 from rlhf import Recipe
@@ -24,27 +23,7 @@ steps:
 
 @pytest.fixture
 def recipe(tmp_path: Path, micro: Path) -> Path:
-    asks = [f"How do I {v} the {n}?" for v in ("open", "fix", "clean") for n in ("door", "box", "lamp", "tent")]
-    chats = [[{"role": "user", "content": a}, {"role": "assistant", "content": "With care."}] for a in asks]
-    (tmp_path / "chats.jsonl").write_text("".join(json.dumps({"messages": c}) + "\n" for c in chats))
-    path = tmp_path / "budget.yaml"
-    path.write_text(RECIPE.format(base=micro))
-    return path
-
-
-def fill(folder: Path) -> int:
-    filled = 0
-    for form in folder.glob("*.csv"):
-        with form.open(encoding="utf-8-sig", newline="") as f:
-            lines = list(csv.DictReader(f))
-        filled += sum(not line["verdict"] for line in lines)
-        for line in lines:
-            line["verdict"] = line["verdict"] or ("a" if line["answer_a"] > line["answer_b"] else "b")
-        with form.open("w", encoding="utf-8", newline="") as f:
-            writer = csv.DictWriter(f, list(lines[0]))
-            writer.writeheader()
-            writer.writerows(lines)
-    return filled
+    return asking_room.recipe(tmp_path, RECIPE, micro)
 
 
 def test_the_base_reads_the_answers_unless_another_policy_is_named(recipe: Path) -> None:
@@ -53,6 +32,11 @@ def test_the_base_reads_the_answers_unless_another_policy_is_named(recipe: Path)
     plain = recipe.with_name("plain.yaml")
     plain.write_text(recipe.read_text().replace("acquire: margin, held_out: 4, batch: 3, ", ""))
     assert load(plain).needs("human") == ("answers",)
+
+
+def further_on(row: dict[str, str]) -> str:
+    """Which answer comes later in the alphabet."""
+    return "a" if row["answer_a"] > row["answer_b"] else "b"
 
 
 @pytest.mark.heavy
@@ -64,7 +48,7 @@ def test_a_recipe_waits_batch_by_batch_until_the_budget_is_spent(recipe: Path, t
         if run.exit_code == 0:
             break
         assert run.exit_code == 3
-        sizes.append(fill(store / "labeling" / "human"))
+        sizes.append(asking_room.fill_all(store / "labeling" / "human", further_on))
     assert sizes == [4, 3] and said[0] == "batch 1: 0 of 4 answered"
     assert said[1].startswith("batch 2: 4 of 7 answered; held-out accuracy after 4: ")
     assert len(run["human"].dataset()) == 7

@@ -18,9 +18,11 @@ from curation import table
 from curation.artifact import Conversations, Policy, Preferences, Ref, RewardModel
 from curation.conversation import AnyRow, Conversation, Message, Preference, Source
 from curation.frame import to_frame
+from curation.models.loading import load_policy
 from rlhf.recipe.identity import artifact_digest
 from rlhf.recipe.profile import Profile, Training
 from rlhf.recipe.step import Done, Room, Step
+from rlhf.training.encoding import for_sft
 
 VERBS = "open close clean fix paint move lift fold wash pack read write".split()
 NOUNS = "door box car boat tent lamp book shirt map phone cake table".split()
@@ -69,6 +71,19 @@ def data_ref(folder: Path, rows: Sequence[AnyRow], part: str | None = None) -> R
     table.write(folder, to_frame(rows, kind))
     accepts = Preferences if kind is Preference else Conversations
     return Ref(folder.name + (f".{part}" if part else ""), folder, f"{folder.name:0>64}", (accepts,))
+
+
+def own_loss(folder: Path, rows: Sequence[Conversation]) -> float:
+    """A policy's loss in nats a learned token, loaded from its artifact, by transformers' own loss of each row."""
+    loaded = load_policy(folder, where=torch.device("cpu"))
+    made = for_sft(rows, loaded.template, max_length=None)
+    total, count = 0.0, 0
+    for ids, labels in zip(made.columns["input_ids"], made.columns["labels"], strict=True):
+        n = sum(label != -100 for label in labels)
+        with torch.no_grad():
+            total += n * loaded.model(torch.tensor([ids]), labels=torch.tensor([labels])).loss.item()
+        count += n
+    return total / count
 
 
 def model_ref(folder: Path) -> Ref[Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_runs import Make, Run, chat, model_ref, room
+from small_runs import Make, Run, chat, model_ref, own_loss, room
 
 from curation.errors import UserError
 from curation.models.lineage import Lineage
@@ -59,19 +59,9 @@ def test_the_held_out_losses_are_the_models_own(
     """Computed again from the artifact, by transformers' own loss."""
     done, folder, _ = run_step(Sft(data=rows_ref(rows), policy=model_ref(micro_copy), **QUICK), beside=micro_copy)
 
-    def loss(model_folder: Path) -> float:
-        loaded = load_policy(model_folder, where=torch.device("cpu"))
-        made = for_sft([r for r in rows if r.split == "test"], loaded.template, max_length=None)
-        total, count = 0.0, 0
-        for ids, labels in zip(made.columns["input_ids"], made.columns["labels"], strict=True):
-            n = sum(label != -100 for label in labels)
-            with torch.no_grad():
-                total += n * loaded.model(torch.tensor([ids]), labels=torch.tensor([labels])).loss.item()
-            count += n
-        return total / count
-
-    assert done.metrics["held_out_loss"] == pytest.approx(loss(folder), abs=1e-5)
-    assert done.metrics["held_out_loss_before"] == pytest.approx(loss(micro_copy), abs=1e-5)
+    held_out = [r for r in rows if r.split == "test"]
+    assert done.metrics["held_out_loss"] == pytest.approx(own_loss(folder, held_out), abs=1e-5)
+    assert done.metrics["held_out_loss_before"] == pytest.approx(own_loss(micro_copy, held_out), abs=1e-5)
 
 
 def test_the_first_loss_is_that_of_the_parent(micro_copy: Path, rows_ref: Make, run_step: Run) -> None:
